@@ -1,0 +1,1 @@
+"""Pulls accounts from a source into a vault."""

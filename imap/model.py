@@ -1,0 +1,99 @@
+"""Mail on the wire as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+TlsMode = Literal["implicit", "starttls", "off"]
+Secret = Callable[[], str]
+"""Gives a password or token when asked; nothing keeps it longer than a login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One account on one server, as a URL names it. Holds no secret.
+
+    `acting_as` is the user to act for when `user` is a master; `master_form` the `*` of Dovecot's `user*master`.
+    """
+
+    host: str
+    port: int
+    user: str
+    tls: TlsMode = "implicit"
+    ca: str | None = None
+    fingerprint: str | None = None
+    acting_as: str | None = None
+    master_form: str | None = None
+
+    @property
+    def account(self) -> str:
+        """Whose mail this is: the user acted for, else the user who logs in."""
+        return self.acting_as or self.user
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to prove who we are: a password, or an OAuth token where `oauth` is set."""
+
+    secret: Secret = field(repr=False)
+    oauth: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxStatus:
+    """The four numbers that say whether a mailbox changed (RFC 9051 §6.3.11, RFC 7162 §3.1.2.1)."""
+
+    messages: int
+    uidnext: int
+    uidvalidity: int
+    highestmodseq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMailbox:
+    """One line of the account's listing; `status` is None for what can't be selected or did not answer.
+
+    `name` is decoded (modified UTF-7 or UTF-8), `raw` the octets as listed.
+    """
+
+    name: str
+    raw: bytes
+    delimiter: str | None
+    attributes: tuple[str, ...]
+    special_use: str | None
+    subscribed: bool
+    status: MailboxStatus | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A mailbox opened with EXAMINE or SELECT. `vanished` and `changed` only after a QRESYNC opening."""
+
+    uidvalidity: int
+    uidnext: int | None
+    exists: int
+    highestmodseq: int | None
+    permanent_flags: frozenset[str]
+    vanished: tuple[tuple[int, int], ...] | None = None
+    changed: tuple[tuple[int, tuple[str, ...]], ...] | None = None
+
+
+class Facts(NamedTuple):
+    """What FETCH says of a message without its body; `size` is a hint only (some servers lie)."""
+
+    uid: int
+    flags: tuple[str, ...]
+    internaldate: str
+    size: int
+    server_id: bytes
+
+
+class Fetched(NamedTuple):
+    """One message's exact octets; None where the server would not give them, with its words in `reason`."""
+
+    uid: int
+    octets: bytes | None
+    reason: str = ""

@@ -1,0 +1,1 @@
+"""Replays snapshots from a vault to any target."""

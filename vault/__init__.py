@@ -1,0 +1,1 @@
+"""Mail at rest: blobs, packs, pages, snapshots, keys and stores; knows nothing of IMAP."""

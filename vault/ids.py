@@ -1,0 +1,23 @@
+"""A type of its own for each kind of name, so that one can't pass for another."""
+
+from __future__ import annotations
+
+from typing import NewType
+
+BlobId = NewType("BlobId", bytes)
+"""16 octets: keyed BLAKE2b of a blob's plain content."""
+
+PackId = NewType("PackId", bytes)
+"""32 octets: SHA-256 of a pack's stored bytes."""
+
+SessionId = NewType("SessionId", bytes)
+"""16 random octets naming one run's session key."""
+
+AccountId = NewType("AccountId", str)
+"""32 hex digits: keyed hash of an account's name."""
+
+SnapshotId = NewType("SnapshotId", str)
+"""`<time>-<rand>`, e.g. `20261123T105144Z-1a2b3c4d`; unique within a vault."""
+
+ObjectName = NewType("ObjectName", str)
+"""A `/`-separated name in a store, e.g. `packs/ab/abcd…`."""

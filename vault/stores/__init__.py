@@ -1,0 +1,1 @@
+"""Stores: a local directory and S3, behind one contract."""
