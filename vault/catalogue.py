@@ -1,0 +1,71 @@
+"""Catalogues: what browsing needs of each message in a pack, so that nobody reads mail to list it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from vault.columns import ColumnReader, ColumnWriter
+from vault.ids import BlobId
+from vault.model import CatalogueEntry
+
+# A header may be as long as the message; browsing needs the beginning only.
+_HEADER_LIMIT, _VALUE_LIMIT = 64 * 1024, 998
+_FIELD = re.compile(rb"^(date|from|to|cc|subject|message-id):[ \t]*((?:.*(?:\r?\n[ \t])?)*)", re.IGNORECASE | re.MULTILINE)
+_ORDER = (b"date", b"from", b"to", b"cc", b"subject", b"message-id")
+_ATTACHMENT = re.compile(rb"name(?:\*0?\*?)?=[ \t]*(?:\"([^\"\r\n]*)\"|([^\s;\"]+))")
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+
+
+class RawEntry(NamedTuple):
+    """One message's header values as octets, in the order of `CatalogueEntry`; attachment names joined by NUL."""
+
+    blob: BlobId
+    values: tuple[bytes, ...]
+
+
+def describe(blob: BlobId, literals: Sequence[bytes]) -> RawEntry:
+    """Return what a catalogue says of a message, from the literal parts of its recipe."""
+    header = literals[0][:_HEADER_LIMIT] if literals else b""
+    end = re.search(rb"\r?\n\r?\n", header)
+    found: dict[bytes, bytes] = {}
+    for match in _FIELD.finditer(header[: end.end()] if end else header):
+        found.setdefault(match[1].lower(), _FOLD.sub(b"", match[2]).strip()[:_VALUE_LIMIT])
+    values = [found.get(name, b"") for name in _ORDER]
+    return RawEntry(blob, (*values, b"\0".join(_attachments(literals))))
+
+
+def _attachments(literals: Iterable[bytes]) -> list[bytes]:
+    names: dict[bytes, None] = {}
+    for octets in literals:
+        if b"name" in octets:
+            names.update((m[1] or m[2], None) for m in _ATTACHMENT.finditer(octets) if m[1] or m[2])
+    return [name[:_VALUE_LIMIT].replace(b"\0", b"") for name in names][:100]
+
+
+def encode_catalogue(entries: Sequence[RawEntry]) -> bytes:
+    """Return a pack's catalogue: a column of blob ids, then seven string columns."""
+    columns = ColumnWriter().octets(b"".join(e.blob for e in entries))
+    for i in range(len(_ORDER) + 1):
+        columns.strings([e.values[i] for e in entries])
+    return columns.done()
+
+
+def decode_catalogue(data: bytes) -> list[CatalogueEntry]:
+    """Return the entries of a pack's catalogue; raises ColumnError."""
+    columns = ColumnReader(data)
+    blobs = columns.fixed(16)
+    fields = [columns.strings() for _ in range(len(_ORDER) + 1)]
+    columns.done()
+    return [
+        CatalogueEntry(BlobId(blob), *map(_text, values[:-1]), tuple(_text(n) for n in values[-1].split(b"\0") if n))
+        for blob, *values in zip(blobs, *fields, strict=True)
+    ]
+
+
+def _text(octets: bytes) -> str:
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")

@@ -1,0 +1,203 @@
+"""Recipes: a message as literal octets and decoded base64 runs, so that an attachment is stored once.
+
+Runs are found in the raw octets, without a MIME parser, and taken only where encoding them again gives the identical
+octets (docs/vault-format.md §5). Long literals and long attachments are cut into pieces, so no blob grows without bound.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable, Iterator
+from heapq import merge
+from typing import NamedTuple
+
+import pybase64
+
+from vault.columns import ColumnError, ColumnReader, ColumnWriter
+from vault.ids import BlobId
+
+MIN_RUN = 1024
+PIECE = 8 << 20
+INLINE = 1 << 20
+_INLINE_TOTAL = 4 << 20
+_MAX_PARTS = 100_000
+_MIME_WIDTH = 76
+_HEADER_REST = 4096
+
+PLAIN, RECIPE = b"\0", b"\1"
+
+
+class Run(NamedTuple):
+    """Base64 text at `start:end`: lines of `width` characters, ended by `eol`."""
+
+    start: int
+    end: int
+    width: int
+    eol: bytes
+
+
+class Part(NamedTuple):
+    """A piece stored as a blob of its own: its content, and how it reads in the message (`width` 0: as it is)."""
+
+    content: bytes
+    width: int
+    eol: bytes
+
+
+class Stored(NamedTuple):
+    """One part of a recipe as it lies at rest: inline octets, or a blob with its line width and line end."""
+
+    inline: bytes
+    blob: BlobId | None
+    width: int
+    eol: bytes
+
+
+def encode_run(content: bytes, width: int, eol: bytes) -> bytes:
+    """Return content as base64 lines of one width, each ended by `eol`; as it is for width 0."""
+    if not width:
+        return content
+    if width == _MIME_WIDTH:
+        text = pybase64.encodebytes(content)
+        return text if eol == b"\n" else text.replace(b"\n", eol)
+    text = pybase64.b64encode(content)
+    lines = [text[i : i + width] for i in range(0, len(text), width)]
+    return eol.join([*lines, b""])
+
+
+def find_runs(message: bytes) -> Iterator[Run]:
+    """Yield the base64 runs that follow a `Content-Transfer-Encoding: base64`, in order."""
+    done = 0
+    for mark in _marks(message):
+        if mark < done:
+            continue
+        body, eol = _after_blank_line(message, mark)
+        if body < 0:
+            continue
+        end, width = _measure(message, body, eol)
+        if end - body >= MIN_RUN:
+            yield Run(body, end, width, eol)
+            done = end
+
+
+def _marks(message: bytes) -> Iterator[int]:
+    return merge(_finds(message, b"ase64"), _finds(message, b"ASE64"))
+
+
+def _finds(message: bytes, word: bytes) -> Iterator[int]:
+    at = message.find(word)
+    while at >= 0:
+        yield at
+        at = message.find(word, at + len(word))
+
+
+def _after_blank_line(message: bytes, at: int) -> tuple[int, bytes]:
+    """Return where the part's body starts, and its line end; -1 where its header goes on too long to be one."""
+    window = message[at : at + _HEADER_REST]
+    crlf, lf = window.find(b"\r\n\r\n"), window.find(b"\n\n")
+    if crlf >= 0 and (lf < 0 or crlf < lf):
+        return at + crlf + 4, b"\r\n"
+    return (at + lf + 2, b"\n") if lf >= 0 else (-1, b"")
+
+
+def _measure(message: bytes, start: int, eol: bytes) -> tuple[int, int]:
+    """Return where lines of the first line's width end, and that width; a shorter last line belongs to the run."""
+    first = message.find(eol, start, start + 1024)
+    width = first - start
+    if width < 4 or width % 4:
+        return start, 0
+    step = width + len(eol)
+    stop = start + _full_lines(message, start, width, eol) * step
+    last = message.find(eol, stop, stop + step)
+    if stop <= last <= stop + width and (last - stop) % 4 == 0 and last > stop:
+        stop = last + len(eol)
+    return stop, width
+
+
+def _full_lines(message: bytes, start: int, width: int, eol: bytes) -> int:
+    """Count the lines of exactly `width` octets, by looking at every separator position with a stride."""
+    step = width + len(eol)
+    count = (len(message) - start) // step
+    for offset, octet in enumerate(eol):
+        column = message[start + width + offset : start + count * step : step]
+        count = min(count, len(column) - len(column.lstrip(bytes((octet,)))))
+    return count
+
+
+def _decode(message: bytes, run: Run) -> bytes | None:
+    """Return a run's content, or None where encoding it again would give other octets."""
+    lines = -(-(run.end - run.start) // (run.width + len(run.eol)))
+    text = message[run.start : run.end].translate(None, run.eol)
+    if len(text) + lines * len(run.eol) != run.end - run.start:
+        return None  # a stray CR or LF within a line
+    try:
+        content = pybase64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    # The line structure was measured; what is left to differ is padding and the unused bits before it.
+    return content if pybase64.b64encode(content) == text else None
+
+
+def split(message: bytes) -> Iterator[bytes | Part]:
+    """Yield a message's parts in order: short literals as octets, what is stored on its own as Part."""
+    at, inline, parts = 0, 0, 0
+    for run in find_runs(message):
+        content = _decode(message, run)
+        if content is None or parts > _MAX_PARTS:
+            continue
+        for literal in _literal(message[at : run.start], inline):
+            inline += len(literal) if isinstance(literal, bytes) else 0
+            yield literal
+        parts += 2
+        yield from _pieces(content, run)
+        at = run.end
+    yield from _literal(message[at:] if at else message, inline)
+
+
+def _literal(octets: bytes, inline: int) -> Iterator[bytes | Part]:
+    if len(octets) <= INLINE and inline + len(octets) <= _INLINE_TOTAL:
+        if octets:
+            yield octets
+        return
+    for i in range(0, len(octets), PIECE):
+        yield Part(octets[i : i + PIECE], 0, b"")
+
+
+def _pieces(content: bytes, run: Run) -> Iterator[Part]:
+    line = run.width // 4 * 3
+    size = PIECE // line * line
+    for i in range(0, len(content), size):
+        yield Part(content[i : i + size], run.width, run.eol)
+
+
+def encode_recipe(parts: list[Stored]) -> bytes:
+    """Return a recipe's stored form."""
+    columns = ColumnWriter().strings([p.inline for p in parts])
+    columns.octets(b"".join(p.blob or bytes(16) for p in parts))
+    columns.numbers([p.width if p.blob else -1 for p in parts]).strings([p.eol for p in parts])
+    return RECIPE + columns.done()
+
+
+def decode_recipe(stored: bytes) -> list[Stored]:
+    """Return the parts of a recipe's stored form; raises ColumnError."""
+    columns = ColumnReader(stored[1:])
+    inline, blobs, widths, eols = columns.strings(), columns.fixed(16), columns.numbers(), columns.strings()
+    columns.done()
+    if not len(inline) == len(blobs) == len(widths) == len(eols):
+        raise ColumnError("a recipe's columns differ in length")
+    return [
+        Stored(text, None if width < 0 else BlobId(blob), max(width, 0), eol)
+        for text, blob, width, eol in zip(inline, blobs, widths, eols, strict=True)
+    ]
+
+
+def rebuild(stored: bytes, read: Callable[[BlobId], bytes]) -> bytes:
+    """Return the content of a stored form; `read` gives the content of each blob it names. Raises ColumnError."""
+    if stored[:1] == PLAIN:
+        return stored[1:]
+    if stored[:1] != RECIPE:
+        raise ColumnError("neither plain nor a recipe")
+    return b"".join(
+        part.inline if part.blob is None else encode_run(read(part.blob), part.width, part.eol)
+        for part in decode_recipe(stored)
+    )
