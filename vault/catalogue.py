@@ -12,7 +12,9 @@ from vault.model import CatalogueEntry
 
 # A header may be as long as the message; browsing needs the beginning only.
 _HEADER_LIMIT, _VALUE_LIMIT = 64 * 1024, 998
-_FIELD = re.compile(rb"^(date|from|to|cc|subject|message-id):[ \t]*((?:.*(?:\r?\n[ \t])?)*)", re.IGNORECASE | re.MULTILINE)
+_FIELD = re.compile(
+    rb"^(date|from|to|cc|subject|message-id):[ \t]*((?:.*(?:\r?\n[ \t])?)*)", re.IGNORECASE | re.MULTILINE
+)
 _ORDER = (b"date", b"from", b"to", b"cc", b"subject", b"message-id")
 _ATTACHMENT = re.compile(rb"name(?:\*0?\*?)?=[ \t]*(?:\"([^\"\r\n]*)\"|([^\s;\"]+))")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -58,10 +60,13 @@ def decode_catalogue(data: bytes) -> list[CatalogueEntry]:
     blobs = columns.fixed(16)
     fields = [columns.strings() for _ in range(len(_ORDER) + 1)]
     columns.done()
-    return [
-        CatalogueEntry(BlobId(blob), *map(_text, values[:-1]), tuple(_text(n) for n in values[-1].split(b"\0") if n))
-        for blob, *values in zip(blobs, *fields, strict=True)
-    ]
+    return [_entry(BlobId(blob), values) for blob, *values in zip(blobs, *fields, strict=True)]
+
+
+def _entry(blob: BlobId, values: Sequence[bytes]) -> CatalogueEntry:
+    date, sender, to, cc, subject, message_id, attachments = map(_text, values)
+    names = tuple(name for name in attachments.split("\0") if name)
+    return CatalogueEntry(blob, date, sender, to, cc, subject, message_id, names)
 
 
 def _text(octets: bytes) -> str:

@@ -123,10 +123,10 @@ def open_slot(vault_id: bytes, slot: Slot, secret: Passphrase | RecoveryKey) -> 
 
 
 def new_recovery_key() -> str:
-    """Draw a recovery key: 256 random bits and a checksum of 16, in base32, in groups of six."""
+    """Draw a recovery key: 256 random bits and a checksum of 16, in base32, in groups of five."""
     key = os.urandom(32)
     text = base64.b32encode(key + hashlib.sha256(b"restante recovery" + key).digest()[:2]).decode().rstrip("=")
-    return "-".join(text[i : i + 6] for i in range(0, len(text), 6))
+    return "-".join(text[i : i + 5] for i in range(0, len(text), 5))
 
 
 def parse_recovery_key(text: str) -> bytes:

@@ -41,7 +41,7 @@ class Leaf(NamedTuple):
     """One page below: the last UID in it, how many rows, and the page's blob."""
 
     last: int
-    count: int
+    rows: int
     blob: BlobId
 
 
@@ -113,14 +113,14 @@ class Table(Generic[RowT]):
     """One of a mailbox's two tables, read and changed leaf by leaf."""
 
     def __init__(self, codec: Codec[RowT], read: Read, root: BlobId | None) -> None:
-        self._codec = codec
+        self._codec: Codec[RowT] = codec
         self._read = read
         self.leaves: list[Leaf] = list(_leaves(read, root)) if root else []
 
     @property
     def count(self) -> int:
         """How many rows there are."""
-        return sum(leaf.count for leaf in self.leaves)
+        return sum(leaf.rows for leaf in self.leaves)
 
     def rows(self) -> Iterator[RowT]:
         """Yield all rows, ascending by UID."""
@@ -129,9 +129,10 @@ class Table(Generic[RowT]):
 
     def update(self, upserts: Iterable[RowT], removed: Collection[int], put: Put) -> None:
         """Write the leaves that change: `upserts` replace or add rows by UID, `removed` UIDs go."""
-        fresh = {row[0]: row for row in upserts}
+        fresh: dict[int, RowT] = {row[0]: row for row in upserts}
         touched = sorted({*fresh, *removed})
-        old, done, at = self.leaves, [], 0
+        old, at = self.leaves, 0
+        done: list[tuple[Leaf | None, list[int]]] = []
         for i, leaf in enumerate(old):
             start = at
             while at < len(touched) and (touched[at] <= leaf.last or i == len(old) - 1):
@@ -170,7 +171,7 @@ class Table(Generic[RowT]):
         level, bits = self.leaves, LEAF_BITS + NODE_BITS
         while level:
             level = [
-                Leaf(group[-1].last, sum(leaf.count for leaf in group), put(_encode_node(group, bits)))
+                Leaf(group[-1].last, sum(leaf.rows for leaf in group), put(_encode_node(group, bits)))
                 for group in _groups(level, bits)
             ]
             if len(level) == 1:
@@ -213,7 +214,7 @@ def _groups(level: Sequence[Leaf], bits: int) -> Iterator[list[Leaf]]:
 
 def _encode_node(group: Sequence[Leaf], bits: int) -> bytes:
     columns = ColumnWriter().octets(_NODE).numbers([bits]).numbers(deltas([leaf.last for leaf in group]))
-    return columns.numbers(leaf.count for leaf in group).octets(b"".join(leaf.blob for leaf in group)).done()
+    return columns.numbers(leaf.rows for leaf in group).octets(b"".join(leaf.blob for leaf in group)).done()
 
 
 def _leaves(read: Read, node: BlobId) -> Iterator[Leaf]:

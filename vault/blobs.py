@@ -1,0 +1,152 @@
+"""Reading blobs: from an id to verified octets, through index, block and recipe."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+from vault.columns import ColumnError
+from vault.errors import Damage
+from vault.ids import BlobId, SessionId
+from vault.index import Index, Location
+from vault.keys import KeyRing
+from vault.pack import BlockKey, block_key, meta_block_key
+from vault.recipe import rebuild
+from vault.stores.base import ReadStore
+
+_CACHE_OCTETS = 48 << 20
+_AHEAD_MESSAGES, _AHEAD_OCTETS, _READERS = 64, 16 << 20, 4
+
+
+class _BlockAddress(NamedTuple):
+    object_name: str
+    offset: int
+
+
+class BlobReader:
+    """Reads blobs of one vault. Safe to use from several threads; keeps recent blocks, about 48 MiB of them."""
+
+    def __init__(self, store: ReadStore, ring: KeyRing, index: Index) -> None:
+        self._store = store
+        self._ring = ring
+        self._index = index
+        self._lock = threading.Lock()
+        self._blocks: OrderedDict[_BlockAddress, Future[bytes]] = OrderedDict()
+        self._cached = 0
+        self._keys: dict[SessionId, BlockKey] = {}
+
+    def read(self, blob: BlobId, kind: bytes) -> bytes:
+        """Return a blob's content, verified against its id; raises Damage, ContentKeyMissing, StoreError."""
+        place = self._place(blob)
+        try:
+            content = rebuild(self._stored(place), lambda piece: self.read(piece, b"piece"))
+        except ColumnError as error:
+            raise Damage(f"{place.object_name}: {error}", object_name=place.object_name) from None
+        if self._ring.blob_id(kind, content) != blob:
+            raise Damage(f"{place.object_name} holds other content than it should", object_name=place.object_name)
+        return content
+
+    def read_ahead(self, blobs: Iterable[BlobId], kind: bytes) -> Iterator[tuple[BlobId, bytes | Damage]]:
+        """Yield the content of each blob in the given order, or the damage found; reads some ahead in threads."""
+        waiting: deque[tuple[BlobId, Future[bytes | Damage]]] = deque()
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="read") as pool:
+            for blob in blobs:
+                waiting.append((blob, pool.submit(self._read_or_damage, blob, kind)))
+                while waiting and (len(waiting) >= _AHEAD_MESSAGES or _octets_ready(waiting) > _AHEAD_OCTETS):
+                    yield _next(waiting)
+            while waiting:
+                yield _next(waiting)
+
+    def block(self, place: Location) -> bytes:
+        """Return the plain octets of the block that a location lies in."""
+        address = _BlockAddress(place.object_name, place.offset)
+        with self._lock:
+            future = self._blocks.get(address)
+            mine = future is None
+            if future is None:
+                future = self._blocks[address] = Future()
+            self._blocks.move_to_end(address)
+        if mine:
+            self._fill(address, future, lambda: self._load(place))
+        return future.result()
+
+    def _fill(self, address: _BlockAddress, future: Future[bytes], load: Callable[[], bytes]) -> None:
+        try:
+            plain = load()
+        except BaseException as error:
+            with self._lock:
+                self._blocks.pop(address, None)
+            future.set_exception(error)
+            return
+        future.set_result(plain)
+        with self._lock:
+            self._cached += len(plain)
+            while self._cached > _CACHE_OCTETS and len(self._blocks) > 1:
+                self._evict()
+
+    def _evict(self) -> None:
+        oldest = next(iter(self._blocks))
+        future = self._blocks[oldest]
+        if not future.done():
+            self._blocks.move_to_end(oldest)
+            return
+        del self._blocks[oldest]
+        self._cached -= len(future.result())
+
+    def _load(self, place: Location) -> bytes:
+        sealed = self._store.get(place.object_name, start=place.offset, length=place.stored)
+        return self._key(place).open(place.counter, sealed, place.object_name)
+
+    def _key(self, place: Location) -> BlockKey:
+        with self._lock:
+            key = self._keys.get(place.session)
+        if key is None:
+            key = self._open_key(place)
+            with self._lock:
+                self._keys[place.session] = key
+        return key
+
+    def _open_key(self, place: Location) -> BlockKey:
+        ring = self._ring
+        if place.kind == "M":
+            return meta_block_key(ring.vault_id, ring.meta_key, place.session)
+        session = self._index.session(place.session)
+        if session is None:
+            raise Damage(f"{place.object_name}: no index knows its session key", object_name=place.object_name)
+        return block_key(ring.vault_id, "P", session.id, ring.open_session(session, place.object_name))
+
+    def _place(self, blob: BlobId) -> Location:
+        place = self._index.locate(blob)
+        if place is None:
+            raise Damage(f"no index knows blob {blob.hex()}", object_name=f"blob {blob.hex()}")
+        return place
+
+    def _stored(self, place: Location) -> bytes:
+        stored = self.block(place)[place.start : place.start + place.length]
+        if len(stored) != place.length:
+            raise Damage(f"{place.object_name}: a blob runs past its block", object_name=place.object_name)
+        return stored
+
+    def _read_or_damage(self, blob: BlobId, kind: bytes) -> bytes | Damage:
+        try:
+            return self.read(blob, kind)
+        except Damage as damage:
+            return damage
+
+
+def _octets_ready(waiting: Iterable[tuple[BlobId, Future[bytes | Damage]]]) -> int:
+    """Sum what is read but not yet taken; a message being read counts for nothing yet."""
+    total = 0
+    for _, future in waiting:
+        if future.done() and not future.exception():
+            result = future.result()
+            total += len(result) if isinstance(result, bytes) else 0
+    return total
+
+
+def _next(waiting: deque[tuple[BlobId, Future[bytes | Damage]]]) -> tuple[BlobId, bytes | Damage]:
+    blob, future = waiting.popleft()
+    return blob, future.result()

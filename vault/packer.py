@@ -1,0 +1,233 @@
+"""The packer: blobs into solid blocks, blocks into packs, packs to the store, in threads with bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+from vault.catalogue import RawEntry, encode_catalogue
+from vault.errors import Damage
+from vault.ids import BlobId
+from vault.keys import KeyRing
+from vault.pack import Block, BlockKey, Directory, PackEntry, block_key, finish_pack, pack_entry
+from vault.recipe import PLAIN
+from vault.seal import HEADER_SIZE, new_header
+from vault.stores.base import WriteStore
+
+
+@dataclass(frozen=True, slots=True)
+class PackLimits:
+    """Sizes in octets, and how many things happen at once. Tests make them tiny, to cross every border."""
+
+    pack: int = 16 << 20
+    block: int = 1 << 20
+    alone: int = 32 << 10
+    in_flight: int = 24 << 20
+    uploads: int = 2
+    solid_level: int = 6
+    alone_level: int = 3
+
+
+class Share:
+    """Counts the stored octets that one account's messages cost, each block's shared by size."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.octets = 0
+
+    def add(self, octets: int) -> None:
+        """Count some more."""
+        with self._lock:
+            self.octets += octets
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob in its stored form, on its way into a block; `entry` is a message's line in the catalogue."""
+
+    id: BlobId
+    stored: bytes
+    share: Share
+    entry: RawEntry | None
+    digest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        # What a plain form must hash to is in its id; a recipe's own octets need a digest to be verified by.
+        recipe = not self.stored.startswith(PLAIN)
+        object.__setattr__(self, "digest", hashlib.blake2b(self.stored, digest_size=16).digest() if recipe else b"")
+
+
+class _OpenPack:
+    """Blocks gathered for the next pack."""
+
+    def __init__(self) -> None:
+        self.body: list[bytes] = []
+        self.blocks: list[Block] = []
+        self.entries: list[RawEntry] = []
+        self.size = HEADER_SIZE
+
+    def add(self, key: BlockKey, counter: int, sealed: bytes, plain: int, blobs: Iterable[tuple[BlobId, int]]) -> None:
+        self.blocks.append(Block(key.session, counter, self.size, len(sealed), plain, tuple(blobs)))
+        self.body.append(sealed)
+        self.size += len(sealed)
+
+
+class Packer:
+    """Takes stored blobs from many threads and sends packs. The first failure stops everything and is raised again."""
+
+    def __init__(self, store: WriteStore, ring: KeyRing, limits: PackLimits) -> None:
+        self._store = store
+        self._ring = ring
+        self._limits = limits
+        self._session, key = ring.new_session()
+        self._key = block_key(ring.vault_id, "P", self._session.id, key)
+        self._counter = count()
+        self._lock = threading.Condition()
+        self._solid: list[StoredBlob] = []
+        self._solid_octets = 0
+        self._in_flight = 0
+        self._open = _OpenPack()
+        self._done: list[PackEntry] = []
+        self._failure: BaseException | None = None
+        self._sealers = ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="seal")
+        self._senders = ThreadPoolExecutor(limits.uploads, thread_name_prefix="send")
+        self._sending = threading.BoundedSemaphore(limits.uploads)
+
+    @property
+    def packs_done(self) -> int:
+        """How many packs were sent since the last flush."""
+        with self._lock:
+            return len(self._done)
+
+    def add(self, blob: StoredBlob) -> None:
+        """Take a blob; waits while too much is on its way. Raises the first failure."""
+        with self._lock:
+            self._raise_failure()
+            if len(blob.stored) >= self._limits.alone:
+                self._submit([blob])
+                return
+            self._solid.append(blob)
+            self._solid_octets += len(blob.stored)
+            if self._solid_octets >= self._limits.block:
+                self._submit_solid()
+
+    def flush(self) -> list[PackEntry]:
+        """Seal and send all that was added, and return the packs sent since the last flush. Raises the first failure."""
+        with self._lock:
+            if self._solid:
+                self._submit_solid()
+            self._lock.wait_for(lambda: self._in_flight == 0)
+            self._raise_failure()
+            last, self._open = self._open, _OpenPack()
+        if last.blocks:
+            self._send(last)
+        with self._lock:
+            self._lock.wait_for(lambda: self._in_flight == 0)
+            self._raise_failure()
+            done, self._done = self._done, []
+            return done
+
+    def close(self) -> None:
+        """Stop the threads."""
+        with self._lock:
+            self._failure = self._failure or RuntimeError("the packer is closed")
+            self._lock.notify_all()
+        self._sealers.shutdown(wait=True, cancel_futures=True)
+        self._senders.shutdown(wait=True, cancel_futures=True)
+
+    def _submit_solid(self) -> None:
+        group, self._solid, self._solid_octets = self._solid, [], 0
+        self._submit(group)
+
+    def _submit(self, group: list[StoredBlob]) -> None:
+        """Hand a block to the sealers; called with the lock held, which waiting lets go."""
+        size = sum(len(blob.stored) for blob in group)
+        self._lock.wait_for(lambda: self._in_flight == 0 or self._in_flight + size <= self._limits.in_flight)
+        self._raise_failure()
+        self._in_flight += size
+        self._sealers.submit(self._seal, group, size)
+
+    def _seal(self, group: list[StoredBlob], size: int) -> None:
+        with self._work(size):
+            plain = b"".join(blob.stored for blob in group)
+            with self._lock:
+                counter = next(self._counter)
+            alone = len(group) == 1 and size >= self._limits.alone
+            sealed = self._key.seal(counter, plain, self._limits.alone_level if alone else self._limits.solid_level)
+            _verify(self._ring, self._key.open(counter, sealed, "a new block"), group)
+            for blob in group:
+                blob.share.add(len(sealed) * len(blob.stored) // size)
+            full = self._append(counter, sealed, size, group)
+            if full:
+                self._send(full)
+
+    def _append(self, counter: int, sealed: bytes, size: int, group: list[StoredBlob]) -> _OpenPack | None:
+        """Add a sealed block to the open pack; return the pack where it is full."""
+        with self._lock:
+            self._open.add(self._key, counter, sealed, size, ((blob.id, len(blob.stored)) for blob in group))
+            self._open.entries += (blob.entry for blob in group if blob.entry)
+            if self._open.size < self._limits.pack:
+                return None
+            full, self._open = self._open, _OpenPack()
+            return full
+
+    def _send(self, pack: _OpenPack) -> None:
+        """Finish a pack and send it in the background; waits while enough packs are being sent."""
+        if pack.entries:
+            with self._lock:
+                counter = next(self._counter)
+            catalogue = encode_catalogue(pack.entries)
+            pack.add(self._key, counter, self._key.seal(counter, catalogue, 9), len(catalogue), ())
+        directory = Directory("P", tuple(pack.blocks), (self._session,))
+        data = finish_pack(self._ring.vault_id, self._ring.meta_key, new_header("P"), directory, pack.body)
+        self._sending.acquire()
+        with self._lock:
+            self._in_flight += 1
+        self._senders.submit(self._put, pack_entry(data, directory), data)
+
+    def _put(self, entry: PackEntry, data: bytes) -> None:
+        with self._work(1):
+            try:
+                self._store.put(entry.name, data)
+            finally:
+                self._sending.release()
+            with self._lock:
+                self._done.append(entry)
+
+    @contextmanager
+    def _work(self, size: int) -> Iterator[None]:
+        """Count work as done, however it ends; keep the first failure for whoever adds or flushes next."""
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 carried over to the thread that adds, and raised there
+            with self._lock:
+                self._failure = self._failure or error
+        finally:
+            with self._lock:
+                self._in_flight -= size
+                self._lock.notify_all()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _verify(ring: KeyRing, plain: bytes, group: Sequence[StoredBlob]) -> None:
+    """Recompute what each blob of a block just built must hash to: a bit flip in RAM must not become a hollow backup."""
+    at = 0
+    for blob in group:
+        stored = plain[at : at + len(blob.stored)]
+        at += len(stored)
+        if blob.digest:
+            sound = hashlib.blake2b(stored, digest_size=16).digest() == blob.digest
+        else:
+            sound = ring.blob_id(b"message" if blob.entry else b"piece", stored[1:]) == blob.id
+        if not sound:
+            hint = "memory, processor or compressor made an error; do not trust this machine until it is tested"
+            raise Damage("a block just built does not hold what was put in", object_name="a new block", hint=hint)

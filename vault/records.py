@@ -1,0 +1,88 @@
+"""Small objects: snapshots and run records, sealed one by one (docs/vault-format.md §7)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from vault.errors import Damage
+from vault.ids import AccountId, ObjectName, SnapshotId
+from vault.keys import KeyRing
+from vault.model import Snapshot
+from vault.seal import Kind, open_object, seal_object
+
+
+class Confirmed(msgspec.Struct, frozen=True, array_like=True):
+    """One account in a run record: the snapshot that stands after the run (or None), and how the look went."""
+
+    account: AccountId
+    snapshot: SnapshotId | None
+    status: str
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one job looked at; the one object that a job with nothing new writes. Times are RFC 3339 in UTC."""
+
+    started: str
+    finished: str
+    accounts: tuple[Confirmed, ...]
+    tool: str = ""
+
+
+RecordT = TypeVar("RecordT", Snapshot, RunRecord)
+
+
+def stamp(moment: datetime) -> str:
+    """Return the name of a moment as object names carry it, e.g. `20261123T105144Z`."""
+    return moment.strftime("%Y%m%dT%H%M%SZ")
+
+
+def new_name(moment: datetime) -> str:
+    """Return `<time>-<rand>`, in order of time and unique."""
+    return f"{stamp(moment)}-{os.urandom(4).hex()}"
+
+
+def snapshot_name(account: AccountId, snapshot: SnapshotId) -> ObjectName:
+    """Return the name of a snapshot's object."""
+    return ObjectName(f"snapshots/{account}/{snapshot}")
+
+
+def seal_record(ring: KeyRing, kind: Kind, name: ObjectName, record: Snapshot | RunRecord) -> bytes:
+    """Return the octets of a snapshot or run record."""
+    return seal_object(ring.meta_key, ring.vault_id, kind, name, msgspec.json.encode(record))
+
+
+def open_snapshot(ring: KeyRing, name: ObjectName, data: bytes) -> Snapshot:
+    """Return the snapshot in an object; raises Damage."""
+    snapshot = _decode(open_object(ring.meta_key, ring.vault_id, "S", name, data), Snapshot, name)
+    if name != snapshot_name(snapshot.account_id, snapshot.id):
+        raise Damage(f"{name} lies under another snapshot's name", object_name=name)
+    return snapshot
+
+
+def open_run(ring: KeyRing, name: ObjectName, data: bytes) -> RunRecord:
+    """Return the run record in an object; raises Damage."""
+    return _decode(open_object(ring.meta_key, ring.vault_id, "R", name, data), RunRecord, name)
+
+
+def chain_link(data: bytes) -> str:
+    """Return what the next snapshot of the account says of this one: the SHA-256 of its object."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def gaps(snapshots: list[Snapshot]) -> Iterator[int]:
+    """Yield the sequence numbers missing between an account's first and last snapshot listed."""
+    seen = {s.sequence for s in snapshots}
+    yield from (n for n in range(min(seen, default=1), max(seen, default=0)) if n not in seen)
+
+
+def _decode(body: bytes, kind: type[RecordT], name: str) -> RecordT:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError:
+        raise Damage(f"{name} can't be read", object_name=name) from None

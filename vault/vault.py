@@ -1,0 +1,205 @@
+"""A vault, read: snapshots, trees, rows, messages. Nothing here can write to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from vault.blobs import BlobReader
+from vault.catalogue import decode_catalogue
+from vault.columns import ColumnError
+from vault.errors import Damage, SnapshotMissing
+from vault.ids import AccountId, BlobId, ObjectName, SnapshotId
+from vault.index import Index, open_index
+from vault.keyring import unlock
+from vault.keys import KeyRing
+from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot, Tree
+from vault.records import RunRecord, chain_link, open_run, open_snapshot
+from vault.slots import Secret
+from vault.stores.base import ReadStore
+from vault.table import flag_table, message_table
+
+
+def open_vault(store: ReadStore, secret: Secret, *, cache: Path | None = None) -> Vault:
+    """Open a vault; `cache` is a folder for a disposable copy of the index. Raises WrongSecret, VaultError."""
+    ring = unlock(store, secret)
+    path = cache / f"{ring.vault_id.hex()}.sqlite" if cache else None
+    return Vault(store, ring, open_index(path))
+
+
+class Vault:
+    """All that one organisation keeps at one place, opened with its keys."""
+
+    def __init__(self, store: ReadStore, ring: KeyRing, index: Index) -> None:
+        self.store = store
+        self.ring = ring
+        self.index = index
+        self.blobs = BlobReader(store, ring, index)
+        self._fresh = False
+
+    @property
+    def vault_id(self) -> str:
+        """The vault's id, 32 hex digits."""
+        return self.ring.vault_id.hex()
+
+    @property
+    def can_read_mail(self) -> bool:
+        """Whether the key at hand opens content, not only structure."""
+        return bool(self.ring.private)
+
+    def refresh(self) -> list[Damage]:
+        """Bring the index up to date; return the index objects that can't be read."""
+        self._fresh = True
+        return self.index.refresh(self.store, self.ring)
+
+    def accounts(self) -> list[str]:
+        """Return the names of all accounts that have a snapshot."""
+        return sorted({snapshot.account for snapshot in self.snapshots()})
+
+    def snapshots(self, account: str | None = None) -> list[Snapshot]:
+        """Return the snapshots of one account, or of all, oldest first. Raises Damage on one that can't be read."""
+        prefix = f"snapshots/{self.ring.account_id(account)}/" if account is not None else "snapshots/"
+        found = [self.snapshot(info.name)[0] for info in self.store.list(prefix)]
+        return sorted(found, key=lambda s: (s.time, s.sequence))
+
+    def snapshot(self, name: ObjectName) -> tuple[Snapshot, str]:
+        """Return the snapshot of that name, and what the next one of its account must say of it."""
+        body = self.index.record(name)
+        if body is None:
+            data = self.store.get(name)
+            snapshot = open_snapshot(self.ring, name, data)
+            self.remember_snapshot(name, snapshot, chain_link(data))
+            return snapshot, chain_link(data)
+        return msgspec.json.decode(body[64:], type=Snapshot), body[:64].decode()
+
+    def remember_snapshot(self, name: ObjectName, snapshot: Snapshot, link: str) -> None:
+        """Keep a snapshot in the cache, with what the next one of its account must say of it."""
+        self.index.remember(name, link.encode() + msgspec.json.encode(snapshot))
+
+    def newest(self, account: AccountId) -> tuple[Snapshot, str] | None:
+        """Return an account's newest snapshot of any status, and its chain link; None where it has none."""
+        names = [info.name for info in self.store.list(f"snapshots/{account}/")]
+        found = [self.snapshot(name) for name in names]
+        return max(found, key=lambda pair: (pair[0].sequence, pair[0].time), default=None)
+
+    def find(self, account: str, when: str = "latest") -> Snapshot:
+        """Return the snapshot that an administrator means by `latest`, an ISO date or time, or a snapshot id.
+
+        That is the newest complete one not after the moment (a bare date means the end of that day, UTC). `latest`
+        falls back to the newest partial one. Raises SnapshotMissing.
+        """
+        snapshots = self.snapshots(account)
+        if not snapshots:
+            known = len(self.accounts())
+            hint = f"`restante snapshots` lists the {known} accounts there are" if known else "nothing is backed up yet"
+            raise SnapshotMissing(f"vault {self.store.url} holds no snapshot of {account}", hint=hint)
+        complete = [s for s in snapshots if s.status == "complete"]
+        if when == "latest":
+            return (complete or snapshots)[-1]
+        for snapshot in snapshots:
+            if snapshot.id == when:
+                return snapshot
+        limit = _moment(when)
+        for snapshot in reversed(complete):
+            if datetime.fromisoformat(snapshot.time) <= limit:
+                return snapshot
+        hint = f"the oldest is {snapshots[0].id}; `restante snapshots` lists all"
+        raise SnapshotMissing(f"no complete snapshot of {account} is as old as {when}", hint=hint)
+
+    def tree(self, snapshot: Snapshot) -> Tree:
+        """Return a snapshot's mailboxes. Raises Damage."""
+        data = self.read_meta(BlobId(snapshot.tree))
+        try:
+            return msgspec.json.decode(data, type=Tree)
+        except msgspec.DecodeError:
+            raise Damage(f"the tree of snapshot {snapshot.id} can't be read", object_name=snapshot.id) from None
+
+    def rows(self, mailbox: Mailbox) -> Iterator[MessageRow]:
+        """Yield what never changes about a mailbox's messages, ascending by UID. Raises Damage."""
+        with _pages(mailbox):
+            yield from message_table(self.read_meta, mailbox.rows).rows()
+
+    def flags(self, mailbox: Mailbox) -> Iterator[tuple[int, Flags]]:
+        """Yield the flags of a mailbox's messages, ascending by UID. Raises Damage."""
+        with _pages(mailbox):
+            yield from flag_table(self.read_meta, mailbox.flags).rows()
+
+    def read_meta(self, blob: BlobId) -> bytes:
+        """Return a page, node or tree. Raises Damage."""
+        self._ensure_index()
+        return self.blobs.read(blob, b"meta")
+
+    def read_message(self, blob: BlobId) -> bytes:
+        """Return one message's exact octets, verified. Raises Damage, ContentKeyMissing."""
+        self._ensure_index()
+        return self.blobs.read(blob, b"message")
+
+    def read_messages(self, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes | Damage]]:
+        """Yield the octets of each message in the given order, or the damage found, reading ahead in threads."""
+        self._ensure_index()
+        return self.blobs.read_ahead(blobs, b"message")
+
+    def catalogue(self, blobs: Collection[BlobId]) -> dict[BlobId, CatalogueEntry]:
+        """Return what catalogues say of these messages; one whose catalogue is damaged is missing from the answer."""
+        self._ensure_index()
+        found: dict[BlobId, CatalogueEntry] = {}
+        wanted = set(blobs)
+        for place in self.index.catalogues(wanted):
+            try:
+                entries = decode_catalogue(self.blobs.block(place))
+            except (Damage, ColumnError):
+                continue  # browsing goes on without it; `check --read` names it
+            found.update((entry.blob, entry) for entry in entries if entry.blob in wanted)
+        return found
+
+    def runs(self) -> Iterator[RunRecord]:
+        """Yield run records, newest first. Raises Damage."""
+        for info in sorted(self.store.list("runs/"), key=lambda i: i.name, reverse=True):
+            body = self.index.record(info.name)
+            if body is None:
+                run = open_run(self.ring, info.name, self.store.get(info.name))
+                self.index.remember(info.name, msgspec.json.encode(run))
+                yield run
+            else:
+                yield msgspec.json.decode(body, type=RunRecord)
+
+    def confirmed(self) -> dict[SnapshotId, str]:
+        """Return for each snapshot that a later run found still standing the time it was last confirmed."""
+        times: dict[SnapshotId, str] = {}
+        for run in self.runs():
+            for account in run.accounts:
+                if account.snapshot and account.status == "complete":
+                    times.setdefault(account.snapshot, run.finished)
+        return times
+
+    def close(self) -> None:
+        """Let go of the cache."""
+        self.index.close()
+
+    def _ensure_index(self) -> None:
+        if not self._fresh:
+            self.refresh()
+
+
+@contextmanager
+def _pages(mailbox: Mailbox) -> Iterator[None]:
+    try:
+        yield
+    except ColumnError as error:
+        name = f"mailbox {mailbox.name}"
+        raise Damage(f"{name}: {error}", object_name=name) from None
+
+
+def _moment(when: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(when)
+    except ValueError:
+        hint = "use `latest`, a date like 2026-11-23, a time like 2026-11-23T10:00Z, or a snapshot id"
+        raise SnapshotMissing(f'"{when}" is neither a time nor a snapshot id', hint=hint) from None
+    if len(when) == len("2026-11-23"):
+        moment += timedelta(days=1, microseconds=-1)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,253 @@
+"""Writing: messages and pages into blocks, packs and an index, in the order that makes a crash harmless.
+
+Packs, then meta objects, then index, then snapshots: what a snapshot names is durable before the snapshot exists.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from vault.catalogue import describe
+from vault.clock import Clock
+from vault.errors import Damage
+from vault.ids import AccountId, BlobId, ObjectName, SnapshotId
+from vault.index import seal_index
+from vault.model import Failure, Snapshot, Status
+from vault.pack import Block, Directory, finish_pack, meta_block_key, pack_entry
+from vault.packer import Packer, PackLimits, Share, StoredBlob
+from vault.recipe import PLAIN, Part, Stored, encode_recipe, split
+from vault.records import Confirmed, RunRecord, chain_link, new_name, seal_record, snapshot_name
+from vault.seal import new_header
+from vault.stores.base import WriteStore
+from vault.vault import Vault
+
+_META_OBJECT = 16 << 20
+_META_BLOCK = 1 << 20
+_META_LEVEL = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of a message: its blob, and whether the vault had it before."""
+
+    blob: BlobId
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDraft:
+    """All that an account's new snapshot says, but for its place in the chain."""
+
+    account: str
+    status: Status
+    tree: BlobId
+    mailboxes: int
+    messages: int
+    octets: int
+    failures: tuple[Failure, ...] = ()
+    alarms: tuple[str, ...] = ()
+
+
+class _Gate:
+    """Lets many add at a time, or one flush: what one account calls known another must have finished adding."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._inside = 0
+        self._closed = False
+
+    @contextmanager
+    def adding(self) -> Iterator[None]:
+        with self._condition:
+            self._condition.wait_for(lambda: not self._closed)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._inside -= 1
+                self._condition.notify_all()
+
+    @contextmanager
+    def flushing(self) -> Iterator[None]:
+        with self._condition:
+            self._condition.wait_for(lambda: not self._closed)
+            self._closed = True
+            self._condition.wait_for(lambda: not self._inside)
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._closed = False
+                self._condition.notify_all()
+
+
+class VaultWriter:
+    """One writer a job: all its accounts fill the same packs. Safe to use from several threads.
+
+    A failed upload is fatal: every later call raises the same error, and no snapshot is written.
+    """
+
+    def __init__(
+        self, vault: Vault, store: WriteStore, *, clock: Clock, tool: str = "", limits: PackLimits | None = None
+    ) -> None:
+        self._vault = vault
+        self._store = store
+        self._clock = clock
+        self._tool = tool
+        self._ring = vault.ring
+        self._limits = limits or PackLimits()
+        self._lock = threading.Lock()
+        self._gate = _Gate()
+        self._packer = Packer(store, vault.ring, self._limits)
+        self._pending: set[BlobId] = set()
+        self._meta: dict[BlobId, bytes] = {}
+        self._meta_octets = 0
+        vault.refresh()
+
+    @property
+    def packs_waiting(self) -> int:
+        """How many packs are sent that no index names yet."""
+        return self._packer.packs_done
+
+    def add_message(self, octets: bytes, share: Share) -> Added:
+        """Keep a message; `share` is told how many stored octets it costs. Raises StoreError of an earlier upload."""
+        blob = self._ring.blob_id(b"message", octets)
+        with self._gate.adding():
+            if not self._claim(blob):
+                return Added(blob, known=True)
+            self._add_new(blob, octets, share)
+            return Added(blob, known=False)
+
+    def _add_new(self, blob: BlobId, octets: bytes, share: Share) -> None:
+        literals: list[bytes] = []
+        parts: list[Stored] = []
+        for part in split(octets):
+            if isinstance(part, bytes):
+                literals.append(part)
+                parts.append(Stored(part, None, 0, b""))
+            else:
+                parts.append(Stored(b"", self._add_piece(part, share), part.width, part.eol))
+        stored = PLAIN + octets if all(p.blob is None for p in parts) else encode_recipe(parts)
+        self._packer.add(StoredBlob(blob, stored, share, describe(blob, literals)))
+
+    def _add_piece(self, part: Part, share: Share) -> BlobId:
+        blob = self._ring.blob_id(b"piece", part.content)
+        if self._claim(blob):
+            self._packer.add(StoredBlob(blob, PLAIN + part.content, share, None))
+        return blob
+
+    def add_meta(self, content: bytes) -> BlobId:
+        """Keep a page, node or tree."""
+        blob = self._ring.blob_id(b"meta", content)
+        with self._gate.adding():
+            if self._claim(blob):
+                with self._lock:
+                    self._meta[blob] = PLAIN + content
+                    self._meta_octets += len(content)
+        if self._meta_octets >= _META_OBJECT:
+            self.flush()
+        return blob
+
+    def read_meta(self, blob: BlobId) -> bytes:
+        """Return a page, node or tree, be it durable yet or not."""
+        with self._lock:
+            waiting = self._meta.get(blob)
+        return waiting[1:] if waiting is not None else self._vault.read_meta(blob)
+
+    def _claim(self, blob: BlobId) -> bool:
+        """Say whether a blob is new to the vault and to this run; if so, it is ours to write."""
+        with self._lock:
+            if blob in self._pending or self._vault.index.has(blob):
+                return False
+            self._pending.add(blob)
+            return True
+
+    def flush(self) -> None:
+        """Make all that was added durable: packs, meta objects, then an index that names them."""
+        with self._gate.flushing():
+            entries = self._packer.flush()
+            if self._meta:
+                data, directory = _meta_object(self._vault, self._meta)
+                entries.append(pack_entry(data, directory))
+                self._store.put(entries[-1].name, data)
+            if entries:
+                name = ObjectName(f"index/{new_name(self._clock.now())}")
+                self._store.put(name, seal_index(self._ring, name, entries))
+                self._vault.index.add(name, entries)
+            with self._lock:
+                self._meta, self._meta_octets = {}, 0
+                self._pending.clear()
+
+    def write_snapshot(self, draft: SnapshotDraft) -> Snapshot:
+        """Write an account's snapshot. Everything it names must have been flushed before."""
+        account = self._ring.account_id(draft.account)
+        before = self._vault.newest(account)
+        moment = self._clock.now()
+        snapshot = Snapshot(
+            id=SnapshotId(new_name(moment)),
+            account=draft.account, account_id=account, time=rfc3339(moment), status=draft.status, tree=draft.tree,
+            mailboxes=draft.mailboxes, messages=draft.messages, octets=draft.octets,
+            sequence=before[0].sequence + 1 if before else 1, previous=before[1] if before else "",
+            failures=draft.failures, alarms=draft.alarms, tool=self._tool,
+        )  # fmt: skip
+        name = snapshot_name(account, snapshot.id)
+        data = seal_record(self._ring, "S", name, snapshot)
+        self._store.put(name, data)
+        self._vault.remember_snapshot(name, snapshot, chain_link(data))
+        return snapshot
+
+    def write_run(self, started: datetime, accounts: Sequence[tuple[str, SnapshotId | None, str]]) -> None:
+        """Write the record of what the job looked at."""
+        confirmed = tuple(
+            Confirmed(self._ring.account_id(name), snapshot, status) for name, snapshot, status in accounts
+        )
+        finished = self._clock.now()
+        record = RunRecord(started=rfc3339(started), finished=rfc3339(finished), accounts=confirmed, tool=self._tool)
+        name = ObjectName(f"runs/{new_name(finished)}")
+        self._store.put(name, seal_record(self._ring, "R", name, record))
+
+    def close(self) -> None:
+        """Stop the threads; what was not flushed is lost, which harms nothing."""
+        self._packer.close()
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment as reports and records carry it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _meta_object(vault: Vault, blobs: dict[BlobId, bytes]) -> tuple[bytes, Directory]:
+    """Return a meta object that holds these blobs in solid blocks, and its directory."""
+    ring, header = vault.ring, new_header("M")
+    key = meta_block_key(ring.vault_id, ring.meta_key, header.salt)
+    body: list[bytes] = []
+    blocks: list[Block] = []
+    offset = len(header.encode())
+    for counter, group in enumerate(_solid(blobs)):
+        plain = b"".join(stored for _, stored in group)
+        sealed = key.seal(counter, plain, _META_LEVEL)
+        if key.open(counter, sealed, "a new meta object") != plain:
+            raise Damage("a block just built does not hold what was put in", object_name="a new meta object")
+        sizes = tuple((blob, len(stored)) for blob, stored in group)
+        blocks.append(Block(key.session, counter, offset, len(sealed), len(plain), sizes))
+        body.append(sealed)
+        offset += len(sealed)
+    directory = Directory("M", tuple(blocks))
+    return finish_pack(ring.vault_id, ring.meta_key, header, directory, body), directory
+
+
+def _solid(blobs: dict[BlobId, bytes]) -> list[list[tuple[BlobId, bytes]]]:
+    groups: list[list[tuple[BlobId, bytes]]] = [[]]
+    size = 0
+    for blob, stored in blobs.items():
+        if size >= _META_BLOCK:
+            groups.append([])
+            size = 0
+        groups[-1].append((blob, stored))
+        size += len(stored)
+    return groups
