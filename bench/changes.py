@@ -1,0 +1,70 @@
+"""What happens in mailboxes between two backups: mail comes, flags change, mail is moved."""
+
+from __future__ import annotations
+
+import imaplib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from bench.generate import Delivery, Office
+from bench.maildir import folder_name
+from bench.places import MailServer
+
+
+def _wire(mailbox: str) -> str:
+    return '"' + (mailbox if mailbox == "INBOX" else folder_name(mailbox)[1:].replace(".", "/")) + '"'
+
+
+@contextmanager
+def _opened(server: MailServer, user: str, mailbox: str | None = None) -> Iterator[imaplib.IMAP4]:
+    with imaplib.IMAP4(server.host, server.port) as client:
+        client.login(user, server.password)
+        if mailbox is not None:
+            _must(client.select(_wire(mailbox)))
+        yield client
+
+
+def _must(answer: tuple[str, Sequence[object]]) -> Sequence[object]:
+    if answer[0] != "OK":
+        raise RuntimeError(f"the mail server refused a change: {answer!r}")
+    return answer[1]
+
+
+def deliver(server: MailServer, mails: Iterable[Delivery]) -> int:
+    """Let mails arrive; return how many."""
+    count = 0
+    by_user: dict[str, list[Delivery]] = {}
+    for mail in mails:
+        by_user.setdefault(mail.user, []).append(mail)
+    for user, theirs in by_user.items():
+        with _opened(server, user) as client:
+            for mail in theirs:
+                client.create(_wire(mail.mailbox))
+                _must(client.append(_wire(mail.mailbox), "", imaplib.Time2Internaldate(mail.when), mail.octets))
+                count += 1
+    return count
+
+
+def flag(server: MailServer, user: str, mailbox: str, first: int, last: int) -> None:
+    """Flag the mails of that range of positions."""
+    with _opened(server, user, mailbox) as client:
+        _must(client.store(f"{first}:{last}", "+FLAGS", "(\\Flagged $Label2)"))
+
+
+def move(server: MailServer, user: str, mailbox: str, last: int, target: str) -> None:
+    """Move a mailbox's mails up to that position to another mailbox."""
+    with _opened(server, user, mailbox) as client:
+        client.create(_wire(target))
+        _must(client._simple_command("MOVE", f"1:{last}", _wire(target)))  # noqa: SLF001  (imaplib has no MOVE)
+
+
+def one_percent(server: MailServer, seed: int, mails: int) -> int:
+    """Change about one mail in a hundred: half of them new, a third flagged, the rest moved. Return how many."""
+    each = max(1, mails // 100 // len(server.users))
+    office = Office(seed, server.users)
+    fresh = [mail for mail, _ in zip(office.deliveries(), range(each * len(server.users) // 2 + 1), strict=False)]
+    deliver(server, fresh)
+    for user in server.users:
+        flag(server, user, "INBOX", 1, max(1, each // 3))
+        move(server, user, "INBOX", max(1, each // 6), "Archive/2024")
+    return len(fresh) + len(server.users) * (max(1, each // 3) + max(1, each // 6))
