@@ -143,17 +143,13 @@ class Restic:
     bucket: Bucket
     work: Path
     compression: str
+    prefix: str
     env: dict[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
         repository = {"RESTIC_REPOSITORY": self.bucket.restic(self.prefix), "RESTIC_PASSWORD": secrets.token_hex(16)}
         self.env = {**self.bucket.env, **repository, "RESTIC_CACHE_DIR": str(self.work / "cache")}
-
-    @property
-    def prefix(self) -> str:
-        """Where in the bucket."""
-        return f"restic-{self.compression}"
 
     def _run(self, *arguments: str) -> Cost:
         command = ["restic", "--quiet", "--compression", self.compression, *arguments]

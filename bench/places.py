@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +50,3 @@ class Bucket:
     def at(self, prefix: str) -> Path:
         """The directory that holds a prefix's objects."""
         return self.data / prefix
-
-    def clear(self, prefix: str) -> None:
-        """Forget a prefix and all below it."""
-        shutil.rmtree(self.at(prefix), ignore_errors=True)

@@ -73,9 +73,7 @@ class Opponents:
     def __init__(self, bench: Bench, name: str, levels: Sequence[str] = ("auto", "max")) -> None:
         self.home = bench.root / f"{name}-others"
         self.mbsync = Mbsync(self.home / "mbsync")
-        for level in levels:
-            bench.bucket.clear(f"restic-{level}")
-        self.restics = [Restic(bench.bucket, self.home / level, level) for level in levels]
+        self.restics = [Restic(bench.bucket, self.home / level, level, f"restic-{name}-{level}") for level in levels]
         for restic in self.restics:
             restic.start()
 
@@ -83,7 +81,7 @@ class Opponents:
         """Mirror, then back the mirror up; each restic is charged with the mirroring."""
         mirroring = self.mbsync.pull(server)
         rounds = [(restic, restic.backup(self.mbsync.mirror)) for restic in self.restics]
-        return {restic.prefix.replace("-", " "): figures(one, before=mirroring) for restic, one in rounds}
+        return {f"restic {restic.compression}": figures(one, before=mirroring) for restic, one in rounds}
 
     def restore(self, bench: Bench, users: Sequence[str], expected: int) -> dict[str, Figures]:
         """Restore each repository to a directory and push that to an empty server."""
@@ -94,7 +92,7 @@ class Opponents:
                 fetched = restic.restore(out)
                 pushed = self.mbsync.push(target, out / self.mbsync.mirror.relative_to("/"))
                 _same(expected, bench.held(f"target-{restic.compression}"))
-            by[restic.prefix.replace("-", " ")] = figures(fetched + pushed)
+            by[f"restic {restic.compression}"] = figures(fetched + pushed)
             shutil.rmtree(out)
         return by
 
@@ -110,7 +108,6 @@ def _same(expected: int, found: int) -> None:
 
 def _restante(bench: Bench, server: MailServer, name: str, *, at_once: int = 4) -> Restante:
     prefix = f"restante-{name}"
-    bench.bucket.clear(prefix)
     restante = Restante(bench.bucket, bench.root / prefix, prefix, at_once)
     restante.start(server)
     return restante
