@@ -58,7 +58,7 @@ class Office:
     def deliveries(self) -> Iterator[Delivery]:
         """Yield deliveries without end, arrival times rising."""
         while True:
-            yield from self._newsletter() if self.dice.random() < 0.3 else self._conversation()  # noqa: PLR2004
+            yield from self._newsletter() if self.dice.random() < 0.3 else self._conversation()
 
     def _template(self) -> tuple[str, list[str], str]:
         rows = [
@@ -70,10 +70,11 @@ class Office:
     def _newsletter(self) -> Iterator[Delivery]:
         title, rows, imprint = self.dice.choice(self.templates)
         items = "\r\n".join(f"<tr>{row}{self.say.sentence(8)}</a></td></tr>" for row in rows)
-        body = f"<html><head><title>{title}</title></head>\r\n<body><table>{items}</table>\r\n{imprint}</body></html>\r\n"
+        page = f"<html><head><title>{title}</title></head>\r\n<body><table>{items}</table>\r\n{imprint}</body></html>"
+        body = page.encode() + b"\r\n"
         for user in self.dice.sample(self.users, self.dice.choice((1, 1, 1, min(2, len(self.users))))):
             head = self._head("news@lists.example", [user], title, "text/html; charset=utf-8", user)
-            yield self._deliver(user, self.dice.choice(("INBOX", "Lists/News", "Trash")), head + body.encode())
+            yield self._deliver(user, self.dice.choice(("INBOX", "Lists/News", "Trash")), head + body)
 
     def _conversation(self) -> Iterator[Delivery]:
         people = self.dice.sample(self.users, min(len(self.users), self.dice.choice((1, 1, 2, 2, 2, 3, 3, 4, 6))))
@@ -83,9 +84,10 @@ class Office:
         quoted = ""
         for turn in range(self.dice.choice((1, 1, 1, 2, 2, 3, 5, 8))):
             sender = self.dice.choice([*people, outside])
-            said = self.say.paragraphs(self.say.log_normal(900, 1.0, low=60, high=20_000)) + self.signatures.get(sender, "")
+            said = self.say.paragraphs(self.say.log_normal(900, 1.0, low=60, high=20_000))
+            said += self.signatures.get(sender, "")
             fresh = [self._file()] if self.dice.random() < (0.2 if turn else 0.55) else []
-            forwarded = files[-1:] if self.dice.random() < 0.15 else []  # noqa: PLR2004
+            forwarded = files[-1:] if self.dice.random() < 0.15 else []
             files += fresh
             text = said + quoted
             yield from self._send(sender, people, ("Re: " if turn else "") + subject, text, fresh + forwarded, project)
@@ -107,7 +109,7 @@ class Office:
     def _head(self, sender: str, people: list[str], subject: str, kind: str, recipient: str) -> bytes:
         address = sender if "@" in sender else f"{sender}@{DOMAIN}"
         hops = "".join(
-            f"Received: from mx{self.dice.randint(1, 4)}.{DOMAIN} (mx.{DOMAIN} [192.0.2.{self.dice.randint(1, 254)}])\r\n"
+            f"Received: from mx{self.dice.randint(1, 4)}.{DOMAIN} ([192.0.2.{self.dice.randint(1, 254)}])\r\n"
             f"\tby mail.{DOMAIN} with ESMTPS id {self.say.token(12)}\r\n\tfor <{recipient}@{DOMAIN}>; {self.now}\r\n"
             for _ in range(2)
         )
@@ -135,8 +137,9 @@ class Office:
         kind = self.dice.choices(("image/jpeg", "application/zip", "application/pdf", "text/csv"), (4, 3, 4, 2))[0]
         match kind:
             case "text/csv":
-                row = "{};{:.2f};" + self.say.sentence(3)
-                data = "\n".join(row.format(self.now + n, self.dice.random() * 1000) for n in range(size // 40)).encode()
+                note = self.say.sentence(3)
+                rows = (f"{self.now + n};{self.dice.random() * 1000:.2f};{note}\n" for n in range(size // 40))
+                data = "".join(rows).encode()
             case "application/pdf":
                 data = self.say.paragraphs(size // 4).encode() + self.dice.randbytes(size * 3 // 4)
             case _:
@@ -162,9 +165,10 @@ def swarm(seed: int, user: str, mailbox: str, mails: int) -> Iterator[Delivery]:
     say = Language(seed, words=2000)
     texts = [say.paragraphs(400) for _ in range(500)]
     for number in range(mails):
-        head = f"From: monitor@{DOMAIN}\r\nTo: {user}@{DOMAIN}\r\nSubject: Report {number}\r\nMessage-ID: <{say.token(24)}@x>\r\n\r\n"
-        body = say.dice.choice(texts) + say.token(40) + "\r\n"
-        yield Delivery(user, mailbox, (head + body).encode(), ("\\Seen",) if number % 3 else (), FIRST_DAY + number * 60)
+        head = f"From: monitor@{DOMAIN}\r\nTo: {user}@{DOMAIN}\r\nSubject: Report {number}\r\n"
+        named = f"Message-ID: <{say.token(24)}@x>\r\n\r\n"
+        octets = (head + named + say.dice.choice(texts) + say.token(40) + "\r\n").encode()
+        yield Delivery(user, mailbox, octets, ("\\Seen",) if number % 3 else (), FIRST_DAY + number * 60)
 
 
 def giant(seed: int, user: str, mailbox: str, octets: int) -> Delivery:

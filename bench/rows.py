@@ -83,9 +83,9 @@ def _cells(one: Figures | None) -> list[str]:
 
 def size(octets: float) -> str:
     """Write octets so that they can be compared at a glance."""
-    if octets < 10_000:  # noqa: PLR2004
+    if octets < 10_000:
         return f"{octets:.0f} B"
-    return f"{octets / 1e3:.0f} KB" if octets < 1e6 else f"{octets / 1e6:.1f} MB"  # noqa: PLR2004
+    return f"{octets / 1e3:.0f} KB" if octets < 1e6 else f"{octets / 1e6:.1f} MB"
 
 
 def _ratio(ours: float | None, theirs: float | None) -> str:
@@ -110,7 +110,12 @@ def ratios(results: Results) -> str:
         for name in THEIRS:
             them = row.by.get(name)
             if ours and them:
-                pairs = [(ours.wall, them.wall), (ours.cpu, them.cpu), (ours.octets, them.octets), (ours.objects, them.objects)]
+                pairs = [
+                    (ours.wall, them.wall),
+                    (ours.cpu, them.cpu),
+                    (ours.octets, them.octets),
+                    (ours.objects, them.objects),
+                ]
                 cells += [_ratio(*pair) for pair in pairs]
             else:
                 cells += ["–"] * 4
@@ -134,5 +139,7 @@ def absolute(results: Results) -> str:
 
 def promises(results: Results) -> str:
     """Each target of the design, and whether this run met it."""
-    lines = [[one.promise, f"{one.limit:g}", f"{one.found:.3g}", "yes" if one.met else "**no**"] for one in results.targets]
+    lines = [
+        [one.promise, f"{one.limit:g}", f"{one.found:.3g}", "yes" if one.met else "**no**"] for one in results.targets
+    ]
     return _table(["promise", "at most", "found", "met"], lines)

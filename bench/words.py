@@ -6,16 +6,16 @@ import itertools
 import random
 import textwrap
 
-_ONSETS = "b d f g h k l m n p r s t v w br ch dr fl gr kl pr sch st tr".split()
-_NUCLEI = "a e i o u au ei ie äu ö ü".split()
-_CODAS = ["", "", "n", "r", "s", "t", "l", "ng", "ck", "nd", "st"]
+_ONSETS = (*"bdfghklmnprstvw", "br", "ch", "dr", "fl", "gr", "kl", "pr", "sch", "st", "tr")
+_NUCLEI = ("a", "e", "i", "o", "u", "au", "ei", "ie", "äu", "ö", "ü")
+_CODAS = ("", "", "n", "r", "s", "t", "l", "ng", "ck", "nd", "st")
 
 
 class Language:
     """A vocabulary with frequencies, and the one generator that everything of a run is drawn from."""
 
     def __init__(self, seed: int, *, words: int = 8000) -> None:
-        self.dice = random.Random(seed)  # noqa: S311 made-up mail, nothing secret
+        self.dice = random.Random(seed)
         self._words = [self._word() for _ in range(words)]
         self._weights = list(itertools.accumulate(1 / (rank + 2.7) for rank in range(words)))
 

@@ -16,9 +16,10 @@ MAILBOXES = (
 SUBSCRIBED = ("Sent", "Archive/2024", "Projects/Rügen", "日本")
 ZONES = ("+0000", "-0700", "+0530", "+0200", "+1345")
 WORDS = (
-    "offer invoice meeting harbour ferry tide lighthouse budget draft contract signature island crew repair engine "
-    "timetable ticket passenger storm delay insurance permit quay mooring winter season brochure printer deadline"
-).split()
+    "offer", "invoice", "meeting", "harbour", "ferry", "tide", "lighthouse", "budget", "draft", "contract", "island",
+    "crew", "repair", "engine", "timetable", "ticket", "passenger", "storm", "delay", "insurance", "permit", "quay",
+    "mooring", "winter", "season", "brochure", "printer", "deadline",
+)  # fmt: skip
 
 
 class DemoMail(NamedTuple):
@@ -34,7 +35,7 @@ class _Writer:
     """Draws everything from one seeded generator, so that each run makes the same mails."""
 
     def __init__(self) -> None:
-        self.dice = random.Random(20260101)  # noqa: S311 made-up mail, nothing secret
+        self.dice = random.Random(20260101)  # noqa: S311  (made-up mail, nothing secret)
         self.number = 0
 
     def text(self, sentences: int) -> str:
@@ -95,8 +96,9 @@ def _oddities(writer: _Writer) -> Iterator[bytes]:
     yield writer.head(b"looks like mbox") + b"From here on it rains.\r\n>From there too.\r\n.\r\n"
     yield writer.head(b"") + b"The subject is empty.\r\n"
     yield writer.head(b"header only")
-    yield writer.head(b"base64 with a bad tail", "Content-Transfer-Encoding: base64") + _lines(writer.octets(3000)) + b"@@"
-    yield writer.head(b"base64 in lines of 64", "Content-Transfer-Encoding: base64") + _lines(writer.octets(5000), 64)
+    encoded = "Content-Transfer-Encoding: base64"
+    yield writer.head(b"base64 with a bad tail", encoded) + _lines(writer.octets(3000)) + b"@@"
+    yield writer.head(b"base64 in lines of 64", encoded) + _lines(writer.octets(5000), 64)
     yield writer.head(b"wrong charset", "Content-Type: text/plain; charset=utf-8") + b"\xff\xfe\x80 not UTF-8\r\n"
 
 
