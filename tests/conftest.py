@@ -1,0 +1,82 @@
+"""What all tests share: real servers, started once per worker process, and the search for leaks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.servers import CyrusServer, DovecotServer, RcloneS3
+
+pytest_plugins = ["tests.leaks"]
+
+settings.register_profile("house", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "house")
+
+
+def _wanted(name: str) -> None:
+    """Skip what the user left out by name; anything else that is absent fails the test."""
+    left_out = os.environ.get("RESTANTE_TEST_WITHOUT", "").replace(",", " ").split()
+    if name in left_out:
+        pytest.skip(f"{name} is left out by RESTANTE_TEST_WITHOUT")
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[DovecotServer]:
+    """Dovecot with Maildir. Shared: take an account of your own from `dovecot.new_user()`."""
+    _wanted("dovecot")
+    server = DovecotServer.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def second_dovecot() -> Iterator[DovecotServer]:
+    """Another Dovecot, the usual target of restores. Shared like the first."""
+    _wanted("dovecot")
+    server = DovecotServer.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def start_dovecot() -> Iterator[Callable[..., DovecotServer]]:
+    """Start a Dovecot for one test, with the options of `DovecotServer.start`; for tests that stop or wipe it."""
+    _wanted("dovecot")
+    started: list[DovecotServer] = []
+
+    def start(**options: object) -> DovecotServer:
+        started.append(DovecotServer.start(**options))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def cyrus() -> Iterator[CyrusServer]:
+    """Cyrus. Shared: take an account of your own from `cyrus.new_user()`."""
+    _wanted("cyrus")
+    server = CyrusServer.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def _s3() -> Iterator[RcloneS3]:
+    _wanted("rclone")
+    server = RcloneS3.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def s3(_s3: RcloneS3, monkeypatch: pytest.MonkeyPatch) -> RcloneS3:
+    """Give a persistent S3 server, its keys in the environment. Shared: use a bucket or prefix of your own."""
+    for name, value in _s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return _s3
