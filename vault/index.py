@@ -233,11 +233,12 @@ class Index:
             query = "SELECT 1 FROM linked_pages WHERE account = ? AND page = ?"
             return self._db.execute(query, (account, page)).fetchone() is not None
 
-    def link(self, account: str, page: BlobId, rows: Iterable[tuple[bytes, BlobId, int]]) -> None:
-        """Learn a page's server ids: hash, blob, size."""
+    def link(self, account: str, page: BlobId | None, rows: Iterable[tuple[bytes, BlobId, int]]) -> None:
+        """Learn server ids (hash, blob, size): all of a page's, or some of none."""
         with self._lock, self._db as db:
             db.executemany("INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?)", ((account, *row) for row in rows))
-            db.execute("INSERT OR IGNORE INTO linked_pages VALUES (?, ?)", (account, page))
+            if page is not None:
+                db.execute("INSERT OR IGNORE INTO linked_pages VALUES (?, ?)", (account, page))
 
     def linked(self, account: str, server_id: bytes) -> tuple[BlobId, int] | None:
         """Return the blob and size filed under a server id."""

@@ -6,7 +6,9 @@ message rewrites one leaf and the short path above it, and equal tables have equ
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -125,23 +127,39 @@ class Table(Generic[RowT]):
     def rows(self) -> Iterator[RowT]:
         """Yield all rows, ascending by UID."""
         for leaf in self.leaves:
-            yield from self._codec.decode(self._read(leaf.blob))
+            yield from self._load(leaf)
 
-    def update(self, upserts: Iterable[RowT], removed: Collection[int], put: Put) -> None:
-        """Write the leaves that change: `upserts` replace or add rows by UID, `removed` UIDs go."""
+    def pages(self) -> Iterator[tuple[BlobId, Callable[[], list[RowT]]]]:
+        """Yield each leaf's blob, and what reads its rows."""
+        for leaf in self.leaves:
+            yield leaf.blob, partial(self._load, leaf)
+
+    def _load(self, leaf: Leaf) -> list[RowT]:
+        return self._codec.decode(self._read(leaf.blob))
+
+    def within(self, ranges: Sequence[tuple[int, int]]) -> Iterator[RowT]:
+        """Yield the rows whose UIDs lie in the given ascending ranges, reading only the leaves they touch."""
+        start = 0
+        for leaf in self.leaves:
+            near = [(first, last) for first, last in ranges if first <= leaf.last and last > start]
+            start = leaf.last
+            if near:
+                rows = self._load(leaf)
+                yield from (row for row in rows if any(first <= row[0] <= last for first, last in near))
+
+    def update(self, upserts: Iterable[RowT], removed: Collection[int], put: Put) -> list[RowT]:
+        """Write the leaves that change: `upserts` replace or add rows by UID, `removed` UIDs go.
+
+        Returns the rows that were replaced or removed.
+        """
         fresh: dict[int, RowT] = {row[0]: row for row in upserts}
         touched = sorted({*fresh, *removed})
-        old, at = self.leaves, 0
-        done: list[tuple[Leaf | None, list[int]]] = []
-        for i, leaf in enumerate(old):
-            start = at
-            while at < len(touched) and (touched[at] <= leaf.last or i == len(old) - 1):
-                at += 1
-            done.append((leaf, touched[start:at]))
-        self.leaves = list(self._rewrite(done or [(None, touched)], fresh, put))
+        dropped: list[RowT] = []
+        self.leaves = list(self._rewrite(_assign(self.leaves, touched), fresh, dropped, put))
+        return dropped
 
     def _rewrite(
-        self, work: Sequence[tuple[Leaf | None, list[int]]], fresh: dict[int, RowT], put: Put
+        self, work: Sequence[tuple[Leaf | None, list[int]]], fresh: dict[int, RowT], dropped: list[RowT], put: Put
     ) -> Iterator[Leaf]:
         """Yield the new leaves; rows of a leaf that lost its end run on into the next."""
         carried: dict[int, RowT] = {}
@@ -149,9 +167,10 @@ class Table(Generic[RowT]):
             if leaf and not touched and not carried:
                 yield leaf
                 continue
-            rows = carried | ({row[0]: row for row in self._codec.decode(self._read(leaf.blob))} if leaf else {})
+            rows = carried | ({row[0]: row for row in self._load(leaf)} if leaf else {})
             for uid in touched:
-                rows.pop(uid, None)
+                if uid in rows:
+                    dropped.append(rows.pop(uid))
                 if uid in fresh:
                     rows[uid] = fresh[uid]
             carried = {}
@@ -188,6 +207,19 @@ def message_table(read: Read, root: bytes | None) -> Table[MessageRow]:
 def flag_table(read: Read, root: bytes | None) -> Table[FlagRow]:
     """Open a table of flags."""
     return Table(FlagCodec(), read, BlobId(root) if root else None)
+
+
+def _assign(leaves: Sequence[Leaf], touched: list[int]) -> list[tuple[Leaf | None, list[int]]]:
+    """Say which leaf each touched UID falls into; what lies beyond the last leaf falls into that."""
+    if not leaves:
+        return [(None, touched)]
+    work: list[tuple[Leaf | None, list[int]]] = []
+    start = 0
+    for leaf in leaves[:-1]:
+        end = bisect_right(touched, leaf.last, start)
+        work.append((leaf, touched[start:end]))
+        start = end
+    return [*work, (leaves[-1], touched[start:])]
 
 
 def _chunks(rows: list[RowT]) -> Iterator[tuple[list[RowT], bool]]:

@@ -153,6 +153,11 @@ class VaultWriter:
             self.flush()
         return blob
 
+    def holds(self, blob: BlobId) -> bool:
+        """Say whether the vault has a blob, or will have once this run is flushed."""
+        with self._lock:
+            return blob in self._pending or self._vault.index.has(blob)
+
     def read_meta(self, blob: BlobId) -> bytes:
         """Return a page, node or tree, be it durable yet or not."""
         with self._lock:

@@ -1,0 +1,257 @@
+"""One account's backup: look, plan, read each mailbox, say what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from backup.draft import MailboxDraft, bare_mailbox, moved_mailbox
+from backup.links import Links
+from backup.model import AccountReport, BackupOptions, Outcome, SourceAccount
+from backup.patience import Interrupted, PatientSession
+from backup.plan import MailboxPlan, Ranges, SyncPlan, count_alarm, plan_sync
+from backup.sync import Reading, Tally, WindowReader, open_mailbox
+from imap.errors import ImapError, LoginRefused
+from imap.session import Session, open_session
+from vault.clock import Progress
+from vault.ids import SnapshotId
+from vault.model import Failure, Mailbox, Snapshot, Tree
+from vault.vault import Vault
+from vault.writer import SnapshotDraft, VaultWriter
+
+# Few new messages are read on the connection that found them; more are shared out over all connections.
+_AT_ONCE = 200
+
+
+class AccountRun:
+    """One account under way. `run` reads it in one thread; `capture` may be called from another at any time."""
+
+    def __init__(
+        self,
+        source: SourceAccount,
+        vault: Vault,
+        writer: VaultWriter,
+        options: BackupOptions,
+        progress: Progress,
+        stop: threading.Event,
+    ) -> None:
+        self.source = source
+        self._vault = vault
+        self._writer = writer
+        self._options = options
+        self._progress = progress
+        self._stop = stop
+        self._tally = Tally()
+        self._lock = threading.Lock()
+        self._plan = SyncPlan((), ())
+        self._drafts: dict[bytes, MailboxDraft] = {}
+        self._failures: list[Failure] = []
+        self._sessions: list[PatientSession] = []
+        self._previous: Snapshot | None = None
+        self._tree: Tree | None = None
+        self._looked = False
+        self._ended: Outcome | None = None
+
+    def run(self, checkpoint: Callable[[], None]) -> None:
+        """Read the account to its end, or as far as possible; `checkpoint` is called now and then in between."""
+        self._load_previous()
+        main = self._new_session()
+        try:
+            self._look(main)
+            self._read_all(main, checkpoint)
+        except Interrupted:
+            self._ended = "interrupted"
+        except ImapError as error:
+            self._fail("", error)
+        finally:
+            for session in self._sessions:
+                session.close()
+        self._ended = self._ended or self._outcome()
+
+    def _outcome(self) -> Outcome:
+        if not self._looked:
+            return "failed"
+        return "partial" if self._all_failures() else "complete"
+
+    def _load_previous(self) -> None:
+        found = self._vault.newest(self._vault.ring.account_id(self.source.account))
+        if found:
+            self._previous = found[0]
+            self._tree = self._vault.tree(found[0])
+
+    def _new_session(self) -> PatientSession:
+        def connect() -> Session:
+            return open_session(self.source.endpoint, self.source.login, timeout=self._options.timeout_seconds)
+
+        session = PatientSession(connect, patience=self._options.patience_seconds, stop=self._stop)
+        with self._lock:
+            self._sessions.append(session)
+        return session
+
+    def _look(self, session: PatientSession) -> None:
+        listing = session.run(Session.look)
+        if not listing:
+            hint = "nothing was changed in the vault; look at the server"
+            raise ImapError("the server lists no mailbox at all, not even INBOX", hint=hint)
+        with self._lock:
+            self._plan = plan_sync(self._tree, listing, self.source.exclude)
+            self._looked = True
+            self._failures += [
+                Failure(plan.listed.name, None, plan.reason)
+                for plan in self._plan.mailboxes
+                if plan.action == "unreadable"
+            ]
+
+    def _read_all(self, main: PatientSession, checkpoint: Callable[[], None]) -> None:
+        """Open each changed mailbox; read small changes at once and large ones over several connections."""
+        changed = [plan for plan in self._plan.mailboxes if plan.action in ("read all", "catch up")]
+        if not changed:
+            return
+        account = self._vault.ring.account_id(self.source.account)
+        kind = main.run(lambda session: session.server_id_kind)
+        links = Links(self._vault, self._writer, account, kind, self._tree)
+        reading = Reading(
+            self.source.account, self._writer, links, self._progress, self._tally, stopped=self._stop.is_set
+        )
+        work: deque[WindowReader] = deque()
+        for plan in changed:
+            work.extend(self._open(main, plan, reading))
+            checkpoint()
+        self._read_windows(main, work, checkpoint)
+
+    def _open(self, main: PatientSession, plan: MailboxPlan, reading: Reading) -> Iterable[WindowReader]:
+        """Open a mailbox and read a small change; return what is left to read."""
+        draft = MailboxDraft(plan, self._writer)
+        with self._lock:
+            self._drafts[plan.listed.raw] = draft
+        try:
+            found = main.run(lambda session: open_mailbox(session, draft))
+            windows = [WindowReader(draft, window, reading) for window in found]
+            if sum(last - first + 1 for window in found for first, last in window) > _AT_ONCE:
+                return windows
+            for window in windows:
+                self._read(main, window)
+        except ImapError as error:
+            self._isolate(plan, draft, error)
+        return ()
+
+    def _read_windows(self, main: PatientSession, work: deque[WindowReader], checkpoint: Callable[[], None]) -> None:
+        def drain(session: PatientSession) -> None:
+            while True:
+                try:
+                    window = work.popleft()
+                except IndexError:
+                    return
+                try:
+                    self._read(session, window)
+                except ImapError as error:
+                    self._isolate(window.draft.plan, window.draft, error)
+                checkpoint()
+
+        extra = min(self._options.connections, len(work)) - 1
+        if extra < 1:
+            drain(main)
+            return
+        with ThreadPoolExecutor(extra, thread_name_prefix="fetch") as pool:
+            helpers = [pool.submit(drain, self._new_session()) for _ in range(extra)]
+            try:
+                drain(main)
+            except BaseException:
+                work.clear()
+                raise
+        for helper in helpers:
+            helper.result()
+
+    def _read(self, session: PatientSession, window: WindowReader) -> None:
+        session.run(window.read)
+
+    def _isolate(self, plan: MailboxPlan, draft: MailboxDraft, error: ImapError) -> None:
+        """One mailbox that can't be read must not stop the others; a dead connection or login must."""
+        if error.retryable or isinstance(error, LoginRefused):
+            raise error
+        draft.problem(error.message)
+
+    def _fail(self, mailbox: str, error: ImapError) -> None:
+        with self._lock:
+            self._failures.append(Failure(mailbox, None, error.message + (f" ({error.hint})" if error.hint else "")))
+
+    def _all_failures(self) -> tuple[Failure, ...]:
+        with self._lock:
+            drafts, failures = list(self._drafts.values()), list(self._failures)
+            waiting = [
+                Failure(plan.listed.name, None, "the run ended before this mailbox was read")
+                for plan in self._plan.mailboxes
+                if plan.action in ("read all", "catch up") and plan.listed.raw not in self._drafts
+            ]
+        return (*failures, *(f for draft in drafts for f in draft.failures()), *waiting)
+
+    def capture(self) -> SnapshotDraft | None:
+        """Return the account's snapshot as it would be now; None where nothing changed since the last one."""
+        if not self._looked:
+            return None
+        mailboxes = self._mailboxes()
+        failures = self._all_failures()
+        tree = Tree(tuple(sorted(mailboxes, key=lambda m: m.raw)))
+        messages = sum(m.messages for m in mailboxes)
+        draft = SnapshotDraft(
+            account=self.source.account,
+            status="partial" if failures or self._ended not in ("complete", "partial") else "complete",
+            tree=self._writer.add_meta(msgspec.json.encode(tree)),
+            mailboxes=len(mailboxes),
+            messages=messages,
+            octets=sum(m.octets for m in mailboxes),
+            failures=failures,
+            alarms=self._alarms(messages),
+        )
+        return None if self._stands(draft) else draft
+
+    def _alarms(self, messages: int) -> tuple[str, ...]:
+        shrunk = count_alarm(self._previous.messages, messages) if self._previous and self._ended else None
+        return (*self._plan.alarms, *([shrunk] if shrunk else ()))
+
+    def _stands(self, draft: SnapshotDraft) -> bool:
+        before = self._previous
+        return before is not None and (before.tree, before.status, before.failures) == (
+            draft.tree,
+            draft.status,
+            draft.failures,
+        )
+
+    def _mailboxes(self) -> list[Mailbox]:
+        with self._lock:
+            plans, drafts = self._plan.mailboxes, dict(self._drafts)
+        found = (self._mailbox(plan, drafts.get(plan.listed.raw)) for plan in plans)
+        return [mailbox for mailbox in found if mailbox is not None]
+
+    def _mailbox(self, plan: MailboxPlan, draft: MailboxDraft | None) -> Mailbox | None:
+        if draft is not None:
+            return draft.mailbox()
+        if plan.action == "name only":
+            return bare_mailbox(plan.listed)
+        # Not reached yet, unreadable or unchanged: what the last snapshot knew still stands.
+        return moved_mailbox(plan.before, plan.listed) if plan.before else None
+
+    def report(self, snapshot: SnapshotId | None) -> AccountReport:
+        """Say what became of the account; `snapshot` is the one that stands for it now."""
+        mailboxes = self._mailboxes() if self._looked else []
+        messages = sum(m.messages for m in mailboxes)
+        return AccountReport(
+            account=self.source.account,
+            status=self._ended or "interrupted",
+            snapshot=snapshot or (self._previous.id if self._previous else None),
+            mailboxes=len(mailboxes),
+            messages=messages,
+            octets=sum(m.octets for m in mailboxes),
+            new_messages=self._tally.new,
+            linked_messages=self._tally.linked,
+            known_messages=self._tally.known,
+            downloaded_octets=sum(s.octets_in for s in self._sessions),
+            stored_octets=self._tally.share.octets,
+            round_trips=sum(s.round_trips for s in self._sessions),
+            failures=self._all_failures(),
+            alarms=self._alarms(messages) if self._looked else (),
+        )

@@ -1,0 +1,128 @@
+"""A backup job: many accounts at once, one writer, checkpoints, and snapshots once all they name is durable."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from importlib.metadata import PackageNotFoundError, version
+
+from backup.account import AccountRun
+from backup.model import AccountReport, BackupOptions, BackupReport, Outcome, SourceAccount
+from vault.clock import Clock, Progress
+from vault.ids import SnapshotId
+from vault.stores.base import WriteStore
+from vault.stores.counting import CountingStore
+from vault.vault import Vault
+from vault.writer import VaultWriter, rfc3339
+
+
+def run_backup(
+    vault: Vault,
+    store: WriteStore,
+    accounts: Sequence[SourceAccount],
+    *,
+    options: BackupOptions,
+    clock: Clock,
+    progress: Progress,
+    stop: threading.Event,
+) -> BackupReport:
+    """Back up accounts into a vault. When `stop` is set, a checkpoint is written and the rest left for the next run.
+
+    Trouble with one account is in the report; trouble with the store is raised (StoreError), and what the last
+    checkpoint covers is safe.
+    """
+    counted = CountingStore(store)
+    started, clock_start = clock.now(), time.monotonic()
+    writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {_version()}")
+    job = _Job(vault, writer, options)
+    runs = [AccountRun(source, vault, writer, options, progress, stop) for source in accounts]
+    try:
+        job.read(runs, stop)
+        job.commit(runs)
+        reports = tuple(job.report(run) for run in runs)
+        writer.write_run(started, [(r.account, r.snapshot, r.status) for r in reports])
+    finally:
+        writer.close()
+    seconds = time.monotonic() - clock_start
+    status = _outcome(reports, interrupted=stop.is_set())
+    return BackupReport(status, rfc3339(started), seconds, reports, counted.puts, counted.put_octets)
+
+
+class _Job:
+    """What the accounts of one job share: the writer, and whose turn it is to make a checkpoint."""
+
+    def __init__(self, vault: Vault, writer: VaultWriter, options: BackupOptions) -> None:
+        self._vault = vault
+        self._writer = writer
+        self._options = options
+        self._lock = threading.Lock()
+        self._active: set[AccountRun] = set()
+        self._unwritten: set[AccountRun] = set()
+        self._snapshots: dict[AccountRun, SnapshotId] = {}
+        self._last_checkpoint = time.monotonic()
+
+    def read(self, runs: Sequence[AccountRun], stop: threading.Event) -> None:
+        """Read all accounts, several at once; raise the first error that is not an account's own."""
+        with ThreadPoolExecutor(self._options.accounts_at_once, thread_name_prefix="account") as pool:
+            futures = [pool.submit(self._read_one, run, stop) for run in runs]
+            done, _ = wait(futures, return_when="FIRST_EXCEPTION")
+            if any(future.exception() for future in done):
+                stop.set()
+        for future in futures:
+            future.result()
+
+    def _read_one(self, run: AccountRun, stop: threading.Event) -> None:
+        if stop.is_set():
+            return
+        with self._lock:
+            self._active.add(run)
+        run.run(self._checkpoint_if_due)
+        with self._lock:
+            self._active.discard(run)
+            self._unwritten.add(run)
+
+    def _checkpoint_if_due(self) -> None:
+        waiting = self._writer.packs_waiting
+        late = time.monotonic() - self._last_checkpoint >= self._options.checkpoint_seconds
+        if (waiting >= self._options.checkpoint_packs or (waiting and late)) and self._lock.acquire(blocking=False):
+            try:
+                self._write([*self._unwritten, *self._active])
+            finally:
+                self._lock.release()
+
+    def commit(self, runs: Sequence[AccountRun]) -> None:
+        """Make all durable and write the snapshots still owed."""
+        with self._lock:
+            self._write([run for run in runs if run in self._unwritten])
+
+    def _write(self, runs: Sequence[AccountRun]) -> None:
+        """Capture first, then flush, then write snapshots: each names only what is durable."""
+        drafts = [(run, run.capture()) for run in runs]
+        self._writer.flush()
+        for run, draft in drafts:
+            if draft is not None:
+                self._snapshots[run] = self._writer.write_snapshot(draft).id
+        self._unwritten.difference_update(runs)
+        self._last_checkpoint = time.monotonic()
+
+    def report(self, run: AccountRun) -> AccountReport:
+        """Return an account's report with the snapshot that stands for it."""
+        return run.report(self._snapshots.get(run))
+
+
+def _outcome(reports: Sequence[AccountReport], *, interrupted: bool) -> Outcome:
+    statuses = {report.status for report in reports}
+    if interrupted or "interrupted" in statuses:
+        return "interrupted"
+    if statuses <= {"complete"}:
+        return "complete"
+    return "failed" if statuses == {"failed"} else "partial"
+
+
+def _version() -> str:
+    try:
+        return version("restante")
+    except PackageNotFoundError:
+        return "from source"

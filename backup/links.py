@@ -1,0 +1,72 @@
+"""Links: messages recognised by the server's own id (EMAILID, X-GM-MSGID, X-GUID), so that a move costs no download."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from imap.model import Facts
+from vault.ids import AccountId, BlobId
+from vault.model import MessageRow, Tree
+from vault.table import message_table
+from vault.vault import Vault
+from vault.writer import VaultWriter
+
+_BATCH = 1000
+
+
+class Links:
+    """What one account's messages are called by their server. Reads the last snapshot only when first asked."""
+
+    def __init__(self, vault: Vault, writer: VaultWriter, account: AccountId, kind: str, previous: Tree | None) -> None:
+        self._vault = vault
+        self._writer = writer
+        self._account = account
+        self._kind = kind
+        self._previous = previous
+        self._lock = threading.Lock()
+        self._fresh: dict[bytes, tuple[BlobId, int]] = {}
+
+    def key(self, fact: Facts) -> bytes:
+        """Return the 8 octets that stand for a message's server id; empty where it has none."""
+        if not fact.server_id:
+            return b""
+        return self._vault.ring.server_id_hash(self._account, self._kind, fact.server_id)
+
+    def find(self, fact: Facts) -> BlobId | None:
+        """Return the blob of a message that the vault holds already: same server id, same size."""
+        key = self.key(fact)
+        if not key:
+            return None
+        self._learn_previous()
+        found = self._fresh.get(key) or self._vault.index.linked(self._account, key)
+        if found is None or found[1] != fact.size or not self._writer.holds(found[0]):
+            return None
+        return found[0]
+
+    def learn(self, row: MessageRow) -> None:
+        """Note a message just stored: it may be in another mailbox too."""
+        if not row.server_id:
+            return
+        with self._lock:
+            self._fresh[row.server_id] = (row.blob, row.size)
+            if len(self._fresh) < _BATCH:
+                return
+            full, self._fresh = self._fresh, {}
+            self._vault.index.link(self._account, None, ((key, *known) for key, known in full.items()))
+
+    def _learn_previous(self) -> None:
+        with self._lock:
+            previous, self._previous = self._previous, None
+            for mailbox in previous.mailboxes if previous else ():
+                self._learn_mailbox(mailbox.rows)
+
+    def _learn_mailbox(self, root: bytes | None) -> None:
+        index = self._vault.index
+        for page, rows in message_table(self._vault.read_meta, root).pages():
+            if not index.is_linked(self._account, page):
+                index.link(self._account, page, _known(rows()))
+
+
+def _known(rows: Iterable[MessageRow]) -> Iterable[tuple[bytes, BlobId, int]]:
+    return ((row.server_id, row.blob, row.size) for row in rows if row.server_id)

@@ -1,0 +1,99 @@
+"""Waiting for a server that is busy, restarting or gone: the one place where a backup tries again."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from imap.errors import ImapError, Throttled
+from imap.session import Session
+
+ResultT = TypeVar("ResultT")
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
+
+
+class Interrupted(Exception):
+    """We were asked to stop. Not an error: what was read so far is kept."""
+
+
+class PatientSession:
+    """A session that is opened again when it breaks, for as long as there is progress now and then.
+
+    `patience` bounds the seconds without progress. The first connection gets no second try: a wrong host should be
+    told at once.
+    """
+
+    def __init__(self, connect: Callable[[], Session], *, patience: float, stop: threading.Event) -> None:
+        self._connect = connect
+        self._patience = patience
+        self._stop = stop
+        self._session: Session | None = None
+        self._ever_connected = False
+        self._last_progress = time.monotonic()
+        self._tries = 0
+        self._round_trips = 0
+        self._octets_in = 0
+
+    @property
+    def round_trips(self) -> int:
+        """Round trips of all connections so far."""
+        return self._round_trips + (self._session.round_trips if self._session else 0)
+
+    @property
+    def octets_in(self) -> int:
+        """Octets that came over all connections so far."""
+        return self._octets_in + (self._session.octets_in if self._session else 0)
+
+    def progress(self) -> None:
+        """Note that something was achieved, which renews our patience."""
+        self._last_progress = time.monotonic()
+        self._tries = 0
+
+    def run(self, work: Callable[[Session], ResultT]) -> ResultT:
+        """Do work with an open session, again and again where a new connection may help.
+
+        Raises Interrupted, an ImapError that trying again can't cure, or the last one when patience ends.
+        """
+        while True:
+            if self._stop.is_set():
+                raise Interrupted
+            try:
+                if self._session is None:
+                    self._session = self._connect()
+                    self._ever_connected = True
+                result = work(self._session)
+            except ImapError as error:
+                self._drop(error)
+            else:
+                self.progress()
+                return result
+
+    def _drop(self, error: ImapError) -> None:
+        """Let go of the session where it is broken, and wait; raise the error where that won't help."""
+        if not error.retryable:
+            raise error
+        self.close()
+        waited = time.monotonic() - self._last_progress
+        if not self._ever_connected or waited >= self._patience:
+            raise error
+        self._tries += 1
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._tries) * random.uniform(0.5, 1)  # noqa: S311 no secret
+        if isinstance(error, Throttled) and error.wait:
+            wait = error.wait
+        if waited + wait > self._patience:
+            raise error
+        if self._stop.wait(wait):
+            raise Interrupted
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._session is not None:
+            self._session.close()
+            # LOGOUT is a round trip too, so count only now.
+            self._round_trips += self._session.round_trips
+            self._octets_in += self._session.octets_in
+            self._session = None
