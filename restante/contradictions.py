@@ -1,0 +1,77 @@
+"""What no single setting of a configuration shows: two of a name, too many secrets, globs that match nothing.
+
+Works on the parsed YAML, not on the model, so that these come out together with the faults of single settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+Loc = tuple[str | int, ...]
+
+VAULT_SECRETS = ("passphrase_env", "passphrase_file", "passphrase_command", "key_file")
+ACCOUNT_SECRETS = ("password_env", "password_file", "password_command", "oauth2")
+TOKENS = ("token_env", "token_file", "token_command")
+
+
+class Contradiction(NamedTuple):
+    """Settings that can't both be meant."""
+
+    path: Loc
+    message: str
+    hint: str
+
+
+def contradictions(raw: Any) -> Iterator[Contradiction]:
+    """Yield every contradiction in a parsed configuration, whatever its shape."""
+    if not isinstance(raw, dict):
+        return
+    accounts, jobs = _items(raw, "accounts"), _items(raw, "jobs")
+    yield from _too_many(raw.get("vault"), ("vault",), VAULT_SECRETS)
+    yield from _twice(accounts, "accounts")
+    yield from _twice(jobs, "jobs")
+    for number, account in enumerate(accounts):
+        yield from _too_many(account, ("accounts", number), ACCOUNT_SECRETS)
+        path = ("accounts", number, "oauth2")
+        yield from _too_many(account.get("oauth2"), path, TOKENS)
+        yield from _no_token(account.get("oauth2"), path)
+    yield from _idle_globs(jobs, [account.get("name") for account in accounts])
+
+
+def _items(raw: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    found = raw.get(section)
+    return [item if isinstance(item, dict) else {} for item in found] if isinstance(found, list) else []
+
+
+def _twice(items: list[dict[str, Any]], section: str) -> Iterator[Contradiction]:
+    seen: set[str] = set()
+    for number, item in enumerate(items):
+        name = item.get("name")
+        if isinstance(name, str) and name in seen:
+            where = (section, number, "name")
+            yield Contradiction(where, f"two {section} are called {name}", "give each a name of its own")
+        if isinstance(name, str):
+            seen.add(name)
+
+
+def _too_many(section: Any, path: Loc, names: tuple[str, ...]) -> Iterator[Contradiction]:
+    given = [name for name in names if section.get(name) is not None] if isinstance(section, dict) else []
+    if len(given) > 1:
+        yield Contradiction((*path, given[1]), f"{' and '.join(given)} are both set", f"keep one of {', '.join(names)}")
+
+
+def _no_token(section: Any, path: Loc) -> Iterator[Contradiction]:
+    if isinstance(section, dict) and not any(section.get(name) is not None for name in TOKENS):
+        yield Contradiction(path, "it does not say where the token comes from", f"set one of {', '.join(TOKENS)}")
+
+
+def _idle_globs(jobs: list[dict[str, Any]], names: list[Any]) -> Iterator[Contradiction]:
+    known = [name for name in names if isinstance(name, str)]
+    for number, job in enumerate(jobs):
+        globs = job.get("accounts", ["*"])
+        for place, glob in enumerate(globs if isinstance(globs, list) else []):
+            if isinstance(glob, str) and not any(fnmatchcase(name, glob) for name in known):
+                where = ("jobs", number, "accounts", place)
+                yield Contradiction(where, f"{glob} matches no account", "compare it with the names under `accounts`")
