@@ -1,0 +1,22 @@
+"""Log lines: to stderr, and never with a subject, an address or message text in them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+
+def set_up_logs() -> None:
+    """Send our lines to stderr, and nothing of the libraries': theirs may quote what passes through them."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%SZ", utc=True),
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

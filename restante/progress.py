@@ -1,0 +1,93 @@
+"""Progress: bars on a terminal, a log line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from restante.logs import set_up_logs
+from restante.output import count, size, stderr
+from vault.clock import Progress as Heard
+from vault.clock import Quiet
+
+EVERY_SECONDS = 10.0
+
+
+class Bars:
+    """One bar for each account under way."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, tuple[TaskID, int, int]] = {}
+        self._lock = threading.Lock()
+
+    def expect(self, account: str, messages: int, octets: int) -> None:
+        """Lengthen an account's bar."""
+        self._move(account, messages, octets, 0, 0)
+
+    def advance(self, account: str, messages: int, octets: int) -> None:
+        """Fill an account's bar."""
+        self._move(account, 0, 0, messages, octets)
+
+    def _move(self, account: str, expected: int, expected_octets: int, done: int, done_octets: int) -> None:
+        with self._lock:
+            task, total, finished = self._tasks.get(account) or (self._progress.add_task(account, total=0), 0, 0)
+            total, finished = total + expected, finished + done
+            self._tasks[account] = (task, total, finished)
+            current = next(t for t in self._progress.tasks if t.id == task)
+            octets = max((current.total or 0) + expected_octets, current.completed + done_octets)
+            said = f"{finished:,}/{total:,}"
+            self._progress.update(task, total=octets, completed=current.completed + done_octets, messages=said)
+
+
+class Lines:
+    """A log line at most every ten seconds, with totals only."""
+
+    def __init__(self, verb: str) -> None:
+        self._log = structlog.get_logger()
+        self._verb = verb
+        self._lock = threading.Lock()
+        self._expected = self._done = self._octets = 0
+        self._due = time.monotonic() + EVERY_SECONDS
+
+    def expect(self, account: str, messages: int, octets: int) -> None:  # noqa: ARG002  (no account in a log)
+        """Count what was found."""
+        with self._lock:
+            self._expected += messages
+
+    def advance(self, account: str, messages: int, octets: int) -> None:  # noqa: ARG002
+        """Count what was done, and say so when it is time."""
+        with self._lock:
+            self._done += messages
+            self._octets += octets
+            if time.monotonic() < self._due:
+                return
+            self._due = time.monotonic() + EVERY_SECONDS
+            said = {"messages": self._done, "of": max(self._expected, self._done), "bytes": self._octets}
+        self._log.info(self._verb, **said)
+
+
+@contextmanager
+def watched(verb: str, *, quiet: bool = False) -> Iterator[Heard]:
+    """Give a Progress that shows itself on stderr while the block runs; `verb` is what is being done."""
+    if quiet:
+        yield Quiet()
+    elif sys.stderr.isatty():
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[messages]}"))
+        bars = Progress(
+            *columns, DownloadColumn(binary_units=True), TimeRemainingColumn(), console=stderr(), transient=True
+        )
+        with bars:
+            yield Bars(bars)
+    else:
+        set_up_logs()
+        yield Lines(verb)
+
+
+__all__ = ["Bars", "Lines", "count", "size", "watched"]

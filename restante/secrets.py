@@ -1,0 +1,188 @@
+"""Where secrets come from: environment, file, command, or a prompt on a terminal. Never the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from getpass import getpass
+from pathlib import Path
+
+from imap.errors import LoginRefused
+from imap.model import Login
+from imap.model import Secret as SecretGiver
+from restante.config import Account, OAuth2, Vault
+from restante.errors import UsageTrouble
+from restante.loading import Loaded
+from vault.slots import KeyFile, Passphrase, RecoveryKey, Secret
+
+COMMAND_SECONDS = 60
+MIN_PASSPHRASE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One place a secret may come from; what it is for is only told in messages."""
+
+    what: str
+    env: str | None = None
+    file: Path | None = None
+    command: str | None = None
+
+    def given(self) -> bool:
+        """Say whether this origin names a place at all."""
+        return bool(self.env or self.file or self.command)
+
+    def read(self) -> str:
+        """Return the secret, without its line end. Raises UsageTrouble where the place is empty or can't be read."""
+        if self.env:
+            text = os.environ.get(self.env, "")
+            where, hint = f"${self.env}", f"set {self.env}, or name a file instead"
+        elif self.file:
+            text, where, hint = _first_line(self.file, self.what), str(self.file), "the first line of the file counts"
+        else:
+            text = _output(self.command or "", self.what)
+            where, hint = "the output of its command", "the first line the command prints counts"
+        if not text:
+            raise UsageTrouble(f"the {self.what} is empty: {where}", hint=hint)
+        return text
+
+
+def _first_line(file: Path, what: str) -> str:
+    return _octets(file, what).decode(errors="surrogateescape").partition("\n")[0].rstrip("\r")
+
+
+def _octets(file: Path, what: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        hint = "check the path and the rights of the file"
+        raise UsageTrouble(f"cannot read the {what} from {file}: {error.strerror}", hint=hint) from None
+
+
+def _output(command: str, what: str) -> str:
+    hint = f"run it by hand to see why: {command}"
+    try:
+        done = subprocess.run(
+            shlex.split(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS, check=False
+        )
+    except (OSError, ValueError) as error:
+        raise UsageTrouble(f"the command for the {what} can't be run: {error}", hint=hint) from None
+    except subprocess.TimeoutExpired:
+        raise UsageTrouble(f"the command for the {what} took over {COMMAND_SECONDS} s", hint=hint) from None
+    if done.returncode != 0:
+        raise UsageTrouble(f"the command for the {what} failed with exit code {done.returncode}", hint=hint)
+    return done.stdout.decode(errors="surrogateescape").partition("\n")[0].rstrip("\r")
+
+
+def from_environment(name: str, what: str) -> Origin | None:
+    """Return the origin that `$NAME` or `$NAME_FILE` gives, or None where neither is set."""
+    if os.environ.get(name):
+        return Origin(what, env=name)
+    file = os.environ.get(f"{name}_FILE")
+    return Origin(what, file=Path(file)) if file else None
+
+
+def ask(prompt: str) -> str | None:
+    """Return what the user types without echo, or None where there is no terminal to ask on."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    return getpass(prompt + ": ", stream=sys.stderr)
+
+
+def as_secret(text: str) -> Passphrase | RecoveryKey:
+    """Take text for a recovery key where it has the shape of one, else for a passphrase."""
+    letters = re.sub(r"[\s-]", "", text).upper()
+    return RecoveryKey(text) if re.fullmatch(r"[A-Z2-7]{55}", letters) else Passphrase(text)
+
+
+def vault_secret(loaded: Loaded | None) -> Secret:
+    """Return what opens the vault: from the environment, else the configuration, else a prompt. Raises UsageTrouble."""
+    origin = from_environment("RESTANTE_PASSPHRASE", "passphrase")
+    if origin is not None:
+        return as_secret(origin.read())
+    if os.environ.get("RESTANTE_KEY_FILE"):
+        return KeyFile(_octets(Path(os.environ["RESTANTE_KEY_FILE"]), "key file"))
+    if loaded is not None:
+        vault = loaded.config.vault
+        if vault.key_file is not None:
+            return KeyFile(_octets(loaded.path(vault.key_file), "key file"))
+        origin = _vault_origin(loaded, vault)
+        if origin.given():
+            return as_secret(origin.read())
+    typed = ask("Passphrase (or recovery key) of the vault")
+    if not typed:
+        hint = "set RESTANTE_PASSPHRASE_FILE or RESTANTE_KEY_FILE, or run this on a terminal"
+        raise UsageTrouble("nothing was given to open the vault with", hint=hint)
+    return as_secret(typed)
+
+
+def _vault_origin(loaded: Loaded, vault: Vault) -> Origin:
+    file = loaded.path(vault.passphrase_file) if vault.passphrase_file else None
+    return Origin("passphrase", vault.passphrase_env, file, vault.passphrase_command)
+
+
+def new_passphrase(loaded: Loaded | None, variable: str) -> str:
+    """Return a passphrase for a new slot, typed twice on a terminal. Raises UsageTrouble, also for a short one."""
+    origin = from_environment(variable, "new passphrase")
+    if origin is None and loaded is not None and variable == "RESTANTE_PASSPHRASE":
+        configured = _vault_origin(loaded, loaded.config.vault)
+        origin = configured if configured.given() else None
+    text = origin.read() if origin is not None else _typed_twice(variable)
+    if len(text) < MIN_PASSPHRASE:
+        hint = "six random words are easy to keep and hard to guess"
+        raise UsageTrouble(f"a passphrase needs at least {MIN_PASSPHRASE} characters", hint=hint)
+    return text
+
+
+def _typed_twice(variable: str) -> str:
+    first = ask("New passphrase")
+    if first is None:
+        hint = f"set {variable}_FILE, or run this on a terminal"
+        raise UsageTrouble("no new passphrase was given", hint=hint)
+    if ask("The same again") != first:
+        raise UsageTrouble("the two passphrases differ", hint="type the same one twice")
+    return first
+
+
+def account_login(loaded: Loaded, account: Account) -> Login | None:
+    """Return how a configured account logs in, or None where the configuration does not say."""
+    if account.oauth2 is not None:
+        return Login(_at_login(_token_origin(loaded, account.oauth2, account.name)), oauth=True)
+    file = loaded.path(account.password_file) if account.password_file else None
+    origin = Origin(f"password of {account.name}", account.password_env, file, account.password_command)
+    return Login(_at_login(origin)) if origin.given() else None
+
+
+def _at_login(origin: Origin) -> SecretGiver:
+    """Return what reads the secret at login: a missing file is then this account's trouble, not the job's."""
+
+    def read() -> str:
+        try:
+            return origin.read()
+        except UsageTrouble as error:
+            raise LoginRefused(error.message, hint=error.hint) from None
+
+    return read
+
+
+def _token_origin(loaded: Loaded, oauth2: OAuth2, name: str) -> Origin:
+    file = loaded.path(oauth2.token_file) if oauth2.token_file else None
+    return Origin(f"access token of {name}", oauth2.token_env, file, oauth2.token_command)
+
+
+def url_login(role: str, who: str) -> Login:
+    """Return the login of a source or target given as a URL: `$RESTANTE_<ROLE>_PASSWORD[_FILE]`, else a prompt."""
+    variable = f"RESTANTE_{role}_PASSWORD"
+    origin = from_environment(variable, f"password of {who}")
+    if origin is not None:
+        text = origin.read()
+        return Login(lambda: text)
+    typed = ask(f"Password of {who}")
+    if typed is None:
+        hint = f"set {variable}_FILE (or {variable}), or run this on a terminal"
+        raise UsageTrouble(f"no password was given for {who}", hint=hint)
+    return Login(lambda: typed)
