@@ -15,6 +15,7 @@ from tests.secret import new_secret
 from tests.servers.certificate import Certificate, make_certificate
 from tests.servers.dovecot import User
 from tests.servers.process import UNPACKED, Server, ServerMissing, find_program, free_ports, new_directory
+from tests.servers.wire import RawImap
 
 PREFIX = UNPACKED / "cyrus"
 
@@ -81,9 +82,17 @@ class CyrusServer:
         """Return the account's URL over TLS, trusting the server's authority."""
         return f"imaps://{quote(user)}@127.0.0.1:{self.tls_port}?ca={self.ca}"
 
+    def open(self, user: str) -> RawImap:
+        """Log in on a bare socket, to look at or fill the account with none of our own code."""
+        return RawImap(self.port, user, self.users[user])
+
     def stop(self) -> None:
         """End the server; mail stays."""
         self._server.stop()
+
+    def kill(self) -> None:
+        """End the server at once, as a power cut does."""
+        self._server.kill()
 
     def restart(self) -> None:
         """End the server if it runs, and start it again on the same ports with the same mail."""
@@ -92,7 +101,7 @@ class CyrusServer:
 
     def remove(self) -> None:
         """End the server and delete its data."""
-        self.stop()
+        self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _add(self, user: User) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from tests.secret import new_secret
 from tests.servers.certificate import Certificate, make_certificate
 from tests.servers.process import Server, ServerMissing, find_program, free_ports, new_directory
+from tests.servers.wire import RawImap
 
 CAPABILITIES = (
     "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS "
@@ -27,11 +28,12 @@ CAPABILITIES = (
 """What Dovecot 2.3 offers after login."""
 
 
-class User(NamedTuple):
+@dataclass(frozen=True)
+class User:
     """One account of a test server."""
 
     name: str
-    password: str
+    password: str = field(repr=False)
 
 
 class Owner(NamedTuple):
@@ -123,7 +125,7 @@ class DovecotServer:
         self.users[user.name] = user.password
         home = self.home(user.name)
         home.mkdir(parents=True)
-        self._own(home)
+        self.own_one(home)
         line = f"{user.name}:{{PLAIN}}{user.password}:{self.owner.uid}:{self.owner.gid}::{home}::\n"
         (self.directory / "users" / user.name).write_text(line)
         return user
@@ -152,6 +154,10 @@ class DovecotServer:
         """End the server; mail stays."""
         self._server.stop()
 
+    def kill(self) -> None:
+        """End the server at once, as a power cut does."""
+        self._server.kill()
+
     def restart(self) -> None:
         """End the server if it runs, and start it again on the same ports with the same mail."""
         self._server.stop()
@@ -161,19 +167,24 @@ class DovecotServer:
         """Lose all mail of one user, as a server does that was rebuilt."""
         shutil.rmtree(self.home(user))
         self.home(user).mkdir()
-        self._own(self.home(user))
+        self.own_one(self.home(user))
 
     def remove(self) -> None:
         """End the server and delete its data."""
-        self.stop()
+        self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def own(self, path: Path) -> None:
-        """Give a file or directory tree below a home to the user whose processes read mail."""
-        for each in (path, *path.rglob("*")):
-            self._own(each)
+    def open(self, user: str) -> RawImap:
+        """Log in on a bare socket, to look at or fill the account with none of our own code."""
+        return RawImap(self.port, user, self.users[user])
 
-    def _own(self, path: Path) -> None:
+    def own(self, path: Path) -> None:
+        """Give a directory tree below a home to the user whose processes read mail."""
+        for each in (path, *path.rglob("*")):
+            self.own_one(each)
+
+    def own_one(self, path: Path) -> None:
+        """Give one file or directory to the user whose processes read mail."""
         if os.geteuid() == 0:
             os.chown(path, self.owner.uid, self.owner.gid)
 

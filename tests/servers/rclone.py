@@ -77,6 +77,10 @@ class RcloneS3:
         """End the server; objects stay."""
         self._server.stop()
 
+    def kill(self) -> None:
+        """End the server at once, as a power cut does."""
+        self._server.kill()
+
     def restart(self) -> None:
         """End the server if it runs, and start it again on the same port with the same objects."""
         self._server.stop()
@@ -84,5 +88,5 @@ class RcloneS3:
 
     def remove(self) -> None:
         """End the server and delete its data."""
-        self.stop()
+        self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
