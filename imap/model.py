@@ -97,3 +97,46 @@ class Fetched(NamedTuple):
     uid: int
     octets: bytes | None
     reason: str = ""
+
+
+GONE = "gone"
+"""The `reason` of a message that was expunged between the listing and the FETCH: no failure, it just is no more."""
+
+
+class Headers(NamedTuple):
+    """The header fields Message-ID, Date, From and Subject of one message as the server cut them out, in its order."""
+
+    uid: int
+    octets: bytes
+    size: int
+    internaldate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message for APPEND: its exact octets, its flags, and INTERNALDATE as text; empty lets the server choose."""
+
+    octets: bytes = field(repr=False)
+    flags: tuple[str, ...] = ()
+    internaldate: str = ""
+
+
+class Appended(NamedTuple):
+    """What became of one Outgoing. `error` is None when it is stored; `uid` is None where the server does not tell.
+
+    `code` is the response code of a refusal (`OVERQUOTA`, `TOOBIG` …). `altered` names what had to be left out to have
+    it stored: `internaldate`, `keywords`.
+    """
+
+    uid: int | None
+    error: str | None = None
+    code: str = ""
+    uidvalidity: int | None = None
+    altered: tuple[str, ...] = ()
+
+
+class Namespace(NamedTuple):
+    """Where a user's own mailboxes live (RFC 2342): what stands before their names, and what parts the levels."""
+
+    prefix: bytes
+    delimiter: str | None

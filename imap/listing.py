@@ -1,0 +1,198 @@
+"""The look: which mailboxes an account has and whether they changed, in as few round trips as the server allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from imap.errors import ConnectionLost
+from imap.model import ListedMailbox, MailboxStatus, Namespace
+from imap.names import unique_names
+from imap.tokens import Response, Status, Value, kind_of, tokens
+from imap.wire import Wire, astring
+
+_ROLES = {
+    r.lower(): r for r in ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important")
+}
+_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    raw: bytes
+    delimiter: str | None
+    attributes: tuple[str, ...]
+
+    def has(self, attribute: str) -> bool:
+        return any(a.lower() == attribute for a in self.attributes)
+
+    @property
+    def selectable(self) -> bool:
+        return not (self.has("\\noselect") or self.has("\\nonexistent"))
+
+
+def look(wire: Wire, capabilities: frozenset[str]) -> list[ListedMailbox]:
+    """Return all mailboxes of the account, sorted by raw name, each with its four numbers or the reason why not."""
+    numbers = b"MESSAGES UIDNEXT UIDVALIDITY"
+    if capabilities & {"CONDSTORE", "QRESYNC"}:
+        numbers += b" HIGHESTMODSEQ"
+    listed = _all_in_one(wire, capabilities, numbers) if "LIST-STATUS" in capabilities else None
+    if listed is None:
+        listed = _in_two(wire, capabilities)
+    lines, subscribed, statuses = listed
+    missing = [line.raw for line in lines.values() if line.selectable and line.raw not in statuses]
+    problems = _ask_each(wire, missing, numbers, statuses)
+    names = unique_names(list(lines))
+    return sorted(
+        (
+            _mailbox(line, name, line.raw in subscribed, statuses.get(line.raw), problems.get(line.raw, ""))
+            for line, name in zip(lines.values(), names, strict=True)
+        ),
+        key=lambda m: m.raw,
+    )
+
+
+_Listed = tuple[dict[bytes, _Line], set[bytes], dict[bytes, MailboxStatus]]
+
+
+def _all_in_one(wire: Wire, capabilities: frozenset[str], numbers: bytes) -> _Listed | None:
+    """LIST with everything it can return (RFC 5258, 5819, 6154); None where the server then won't."""
+    wanted = b"SUBSCRIBED " + (b"SPECIAL-USE " if "SPECIAL-USE" in capabilities else b"")
+    responses, status = wire.ask(
+        b'LIST "" "*" RETURN (' + wanted + b"STATUS (" + numbers + b"))", what="listing the mailboxes"
+    )
+    if not status.ok:
+        return None
+    lines = _lines(responses, b"LIST")
+    subscribed = {line.raw for line in lines.values() if line.has("\\subscribed")}
+    return lines, subscribed, dict(_statuses(responses, lines))
+
+
+def _in_two(wire: Wire, capabilities: frozenset[str]) -> _Listed:
+    """LIST and LSUB, sent together."""
+    roles = b" RETURN (SPECIAL-USE)" if capabilities >= {"LIST-EXTENDED", "SPECIAL-USE"} else b""
+    tags = [wire.start(verb + b' "" "*"' + tail, what="listing") for verb, tail in ((b"LIST", roles), (b"LSUB", b""))]
+    (mailboxes, status), (subscriptions, _) = (wire.collect(tag, what="listing the mailboxes") for tag in tags)
+    if not status.ok:
+        mailboxes, status = wire.run(b'LIST "" "*"', what="listing the mailboxes")
+    lines = _lines(mailboxes, b"LIST")
+    subscribed = {_key(line.raw) for line in _lines(subscriptions, b"LSUB").values() if line.selectable}
+    return lines, {raw for raw in lines if _key(raw) in subscribed}, {}
+
+
+def _ask_each(
+    wire: Wire, raws: Sequence[bytes], numbers: bytes, statuses: dict[bytes, MailboxStatus]
+) -> dict[bytes, str]:
+    """Ask STATUS of mailboxes, many at a time; fill in `statuses`, return why some gave none."""
+    problems: dict[bytes, str] = {}
+    for start in range(0, len(raws), _AT_ONCE):
+        group = raws[start : start + _AT_ONCE]
+        tags = [(raw, _ask(wire, raw, numbers)) for raw in group]
+        for raw, tag in tags:
+            responses, status = wire.collect(tag, what="asking a mailbox's status")
+            found = dict(_statuses(responses, group))
+            statuses.update(found)
+            if raw not in statuses:
+                problems[raw] = _why(status)
+    return problems
+
+
+def _ask(wire: Wire, raw: bytes, numbers: bytes) -> bytes:
+    return wire.start(b"STATUS ", astring(raw), b" (" + numbers + b")", what="asking a mailbox's status")
+
+
+def _why(status: Status) -> str:
+    if status.ok:
+        return "the server gave no status"
+    return f"the server says: {status.text or status.kind}"
+
+
+def _lines(responses: Iterable[Response], verb: bytes) -> dict[bytes, _Line]:
+    r"""Read `* LIST (\HasNoChildren) "/" INBOX`; of a mailbox listed twice the last line holds."""
+    lines: dict[bytes, _Line] = {}
+    for response in responses:
+        if kind_of(response)[0] != verb:
+            continue
+        match tokens(response, 2 + len(verb)):
+            case [list(attributes), (bytes() | None) as delimiter, name, *_]:
+                # `NIL` unquoted is how some servers write a mailbox of that name
+                raw = b"NIL" if name is None else name
+                if not isinstance(raw, bytes):
+                    raise _odd()
+                text = delimiter.decode("latin-1") if delimiter else None
+                lines[raw] = _Line(raw, text, tuple(a.decode("latin-1") for a in attributes if isinstance(a, bytes)))
+            case _:
+                raise _odd()
+    return lines
+
+
+def _statuses(responses: Iterable[Response], known: Iterable[bytes]) -> Iterable[tuple[bytes, MailboxStatus]]:
+    """Read `* STATUS name (…)`, under the name that LIST gave the mailbox."""
+    by_key = {_key(raw): raw for raw in known}
+    for response in responses:
+        if kind_of(response)[0] != b"STATUS":
+            continue
+        match tokens(response, 8):
+            case [(bytes() | None) as name, list(items), *_]:
+                raw = by_key.get(_key(name or b"NIL"))
+                status = _numbers(items)
+                if raw is not None and status is not None:
+                    yield raw, status
+            case _:
+                raise _odd()
+
+
+def _numbers(items: Sequence[Value]) -> MailboxStatus | None:
+    found = {
+        name.upper(): int(value)
+        for name, value in zip(items[::2], items[1::2], strict=False)
+        if isinstance(name, bytes) and isinstance(value, bytes) and value.isdigit()
+    }
+    if not found.keys() >= {b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"}:
+        return None
+    # a mailbox without mod-sequences says 0 (RFC 7162 §3.1.2.2)
+    return MailboxStatus(
+        found[b"MESSAGES"], found[b"UIDNEXT"], found[b"UIDVALIDITY"], found.get(b"HIGHESTMODSEQ") or None
+    )
+
+
+def _mailbox(line: _Line, name: str, subscribed: bool, status: MailboxStatus | None, problem: str) -> ListedMailbox:  # noqa: FBT001  # one caller, same order as the fields
+    role = next((_ROLES[a.lower()] for a in line.attributes if a.lower() in _ROLES), None)
+    return ListedMailbox(
+        name=name,
+        raw=line.raw,
+        delimiter=line.delimiter,
+        attributes=line.attributes,
+        special_use=role,
+        subscribed=subscribed,
+        status=status if line.selectable else None,
+        problem=problem,
+    )
+
+
+def _key(raw: bytes) -> bytes:
+    """INBOX is the one name whose case does not matter (RFC 9051 §5.1)."""
+    return b"INBOX" if raw.upper() == b"INBOX" else raw
+
+
+def _odd() -> ConnectionLost:
+    return ConnectionLost("the server's listing of mailboxes can't be read")
+
+
+def namespace(wire: Wire, capabilities: frozenset[str]) -> Namespace:
+    """Return the personal namespace; without NAMESPACE no prefix, and the delimiter that LIST tells."""
+    if "NAMESPACE" in capabilities:
+        responses, status = wire.ask(b"NAMESPACE", what="NAMESPACE")
+        for response in responses if status.ok else ():
+            if kind_of(response)[0] == b"NAMESPACE":
+                match tokens(response, 12):
+                    case [[[bytes() as prefix, (bytes() | None) as delimiter, *_], *_], *_]:
+                        return Namespace(prefix, delimiter.decode("latin-1") if delimiter else None)
+    responses, _ = wire.run(b'LIST "" ""', what="asking for the delimiter")
+    return next((Namespace(b"", line.delimiter) for line in _lines(responses, b"LIST").values()), Namespace(b"", None))
+
+
+def is_there(wire: Wire, raw: bytes) -> bool:
+    """Whether a mailbox of exactly that name can be opened."""
+    responses, _ = wire.ask(b'LIST "" ', astring(raw), what="looking for a mailbox")
+    return any(_key(line.raw) == _key(raw) and line.selectable for line in _lines(responses, b"LIST").values())

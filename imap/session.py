@@ -1,0 +1,251 @@
+"""A session with one account of an IMAP server: all that backup and restore ask of a server goes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from imap import append, fetch, listing, scan
+from imap.connect import connect, greeted_capabilities
+from imap.errors import Refused
+from imap.login import ask_capabilities, log_in
+from imap.model import (
+    Appended,
+    Endpoint,
+    Facts,
+    Fetched,
+    Headers,
+    ListedMailbox,
+    Login,
+    Namespace,
+    Opened,
+    Outgoing,
+)
+from imap.names import decode_name
+from imap.opening import open_mailbox
+from imap.profiles import Profile, ServerIdKind, choose
+from imap.sets import Range, split, write_set
+from imap.tokens import kind_of, tokens
+from imap.wire import Part, Wire, astring
+
+_ANY = 1 << 62
+
+
+def open_session(endpoint: Endpoint, login: Login, *, timeout: float = 60) -> Session:
+    """Connect, go over to TLS as the endpoint demands, log in, enable what the server has for us.
+
+    `timeout` bounds each wait for the server, in seconds. Raises CannotConnect, UntrustedCertificate, LoginRefused,
+    Throttled, ConnectionLost, or BadUrl for a CA file that can't be read.
+    """
+    wire, greeting = connect(endpoint, timeout=timeout)
+    try:
+        capabilities = greeted_capabilities(greeting) if endpoint.tls != "starttls" else frozenset()
+        capabilities = capabilities or ask_capabilities(wire)
+        wire.literal_limit = _literal_limit(capabilities)
+        if not greeting.upper().startswith(b"* PREAUTH"):
+            capabilities = log_in(wire, endpoint, login, capabilities)
+        wire.literal_limit = _literal_limit(capabilities)
+        words = _enable(wire, capabilities)
+    except BaseException:
+        wire.hang_up()
+        raise
+    return Session(wire, capabilities, choose(greeting + words, capabilities))
+
+
+class Session:
+    """One logged-in connection; a context manager; for one thread at a time.
+
+    After ConnectionLost it is of no more use: open another.
+    """
+
+    def __init__(self, wire: Wire, capabilities: frozenset[str], profile: Profile) -> None:
+        self.capabilities = capabilities
+        self.profile = profile
+        self.has_condstore = bool(capabilities & {"CONDSTORE", "QRESYNC"})
+        self.has_qresync = "QRESYNC" in capabilities and "ENABLE" in capabilities
+        self._wire = wire
+        self.opened: bytes | None = None
+        """The raw name of the mailbox that is open."""
+        self._server_id_kind = profile.server_id_kind
+
+    @property
+    def round_trips(self) -> int:
+        """How often we waited for the server since TLS was up."""
+        return self._wire.round_trips
+
+    @property
+    def octets_in(self) -> int:
+        """How many octets of responses came, after decryption."""
+        return self._wire.octets_in
+
+    @property
+    def server_id_kind(self) -> ServerIdKind:
+        """Which FETCH item names a message's content for good; empty where the server has none."""
+        return self._server_id_kind
+
+    @property
+    def append_limit(self) -> int | None:
+        """The largest message the server takes, in octets (RFC 7889); None where it does not say."""
+        limits = [c[12:] for c in self.capabilities if c.startswith("APPENDLIMIT=")]
+        return int(limits[0]) if limits and limits[0].isdigit() else None
+
+    def look(self) -> list[ListedMailbox]:
+        """Return all mailboxes with their four numbers, sorted by raw name; one round trip with LIST-STATUS."""
+        return listing.look(self._wire, self.capabilities)
+
+    def namespace(self) -> Namespace:
+        """Return where the user's own mailboxes live (RFC 2342)."""
+        return listing.namespace(self._wire, self.capabilities)
+
+    def examine(self, raw: bytes, *, known: tuple[int, int] | None = None) -> Opened:
+        """Open a mailbox for reading; nothing there changes by it.
+
+        `known` is the (UIDVALIDITY, HIGHESTMODSEQ) of an earlier look: with QRESYNC the answer tells what changed.
+        Raises Refused when the mailbox is gone.
+        """
+        return self._open(b"EXAMINE", raw, known)
+
+    def select(self, raw: bytes) -> Opened:
+        """Open a mailbox for changing it. Raises Refused when the mailbox is not there."""
+        return self._open(b"SELECT", raw, None)
+
+    def uids(self, first: int = 1, last: int | None = None) -> Iterator[Range]:
+        """Return ranges of the UIDs present, ascending."""
+        return scan.uids(self._wire, first, last, esearch=self._esearch)
+
+    def flags(self, first: int = 1, last: int | None = None) -> Iterator[scan.UidFlags]:
+        r"""Yield (UID, flags) ascending, flags sorted and without `\Recent`."""
+        return scan.flags(self._wire, first, last, esearch=self._esearch)
+
+    def flags_changed_since(self, modseq: int) -> list[scan.UidFlags]:
+        """Return (UID, flags) of what changed after a mod-sequence, ascending. Needs CONDSTORE."""
+        return scan.changed_since(self._wire, modseq)
+
+    def facts(self, uids: Sequence[int]) -> Iterator[Facts]:
+        """Yield what is known of messages without their bodies; nothing for a UID the server is silent about."""
+        if self._server_id_kind and uids and not self._profile_confirmed:
+            self._try_server_id(uids[0])
+        return scan.facts(self._wire, uids, self._server_id_kind.encode())
+
+    def messages(self, uids: Sequence[int], *, sizes: Mapping[int, int] | None = None) -> Iterator[Fetched]:
+        """Yield each message once, its exact octets read with PEEK; None and a reason where the server won't give it.
+
+        `sizes` (RFC822.SIZE from `facts`) lets the commands be cut by octets. A message expunged meanwhile has the
+        reason `GONE`. Those that need a second try come last. Until the iterator ends or is closed, no other command
+        may be given.
+        Raises ConnectionLost or Throttled after all that came whole; the first UID not seen is what it happened at.
+        """
+        return fetch.messages(self._wire, uids, sizes=sizes, at_once=self.profile.commands_at_once)
+
+    def headers(self, uids: Sequence[int]) -> Iterator[Headers]:
+        """Yield Message-ID, Date, From and Subject as the server cuts them out, with size and date."""
+        return scan.headers(self._wire, uids)
+
+    def create(self, raw: bytes, special_use: str | None = None) -> bool:
+        """Make a mailbox; True if it was not there. The role is asked for only where the server can give it (RFC 6154).
+
+        Raises Refused when the server won't.
+        """
+        parts: list[Part] = [b"CREATE ", astring(raw)]
+        if special_use and "CREATE-SPECIAL-USE" in self.capabilities:
+            parts.append(b" (USE (" + special_use.encode("ascii") + b"))")
+        name = decode_name(raw)
+        try:
+            self._wire.run(*parts, what=f"making {name}")
+        except Refused:
+            if listing.is_there(self._wire, raw):
+                return False
+            if len(parts) == 2:
+                raise
+            self._wire.run(*parts[:2], what=f"making {name}")
+        return True
+
+    def subscribe(self, raw: bytes) -> None:
+        """Subscribe to a mailbox. Raises Refused."""
+        self._wire.run(b"SUBSCRIBE ", astring(raw), what=f"subscribing to {decode_name(raw)}")
+
+    def append(self, raw: bytes, messages: Sequence[Outgoing]) -> list[Appended]:
+        """Store messages, octets exactly as given; one result for each, in order.
+
+        Raises Refused with code `TRYCREATE` when the mailbox is not there, Throttled, and AppendInterrupted (a
+        ConnectionLost), which tells what is done.
+        """
+        return append.append(self._wire, raw, messages, self.capabilities, name=decode_name(raw))
+
+    def store_flags(self, uids: Sequence[int], flags: Sequence[str], *, add: bool = False) -> None:
+        """Give messages of the selected mailbox exactly these flags, or with `add` these too. Raises Refused."""
+        item = b" +FLAGS.SILENT (" if add else b" FLAGS.SILENT ("
+        tail = item + b" ".join(append.sendable(flags)) + b")"
+        for part in split(uids, count=1000):
+            self._wire.run(b"UID STORE " + write_set(part) + tail, what="setting flags")
+
+    def close(self) -> None:
+        """Log out and hang up. Never raises, never waits longer than five seconds."""
+        self._wire.quit(5)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    _profile_confirmed = False
+
+    @property
+    def _esearch(self) -> bool:
+        return "ESEARCH" in self.capabilities and self.profile.esearch
+
+    def _open(self, verb: bytes, raw: bytes, known: tuple[int, int] | None) -> Opened:
+        if not self.has_qresync:
+            known = None
+        self.opened = None
+        opened = open_mailbox(
+            self._wire,
+            verb,
+            raw,
+            name=decode_name(raw),
+            condstore="CONDSTORE" in self.capabilities and "ENABLE" not in self.capabilities,
+            known=known,
+        )
+        self.opened = raw
+        return opened
+
+    def _try_server_id(self, uid: int) -> None:
+        """Ask one message for its id: X-GUID is advertised nowhere, and a wrong guess must not cost a window."""
+        if not self._wire.exists:
+            return
+        item = self._server_id_kind.encode()
+        if not self._wire.ask(b"UID FETCH %d (" % uid + item + b")", what="reading an id")[1].ok:
+            self._server_id_kind = ""
+        self._profile_confirmed = True
+
+
+def _enable(wire: Wire, capabilities: frozenset[str]) -> bytes:
+    """Enable mod-sequences before the first mailbox is opened, and ask who the server is, in one round trip.
+
+    What a server answers to ENABLE is not looked at: some enable without saying so.
+    """
+    tags = []
+    wanted = b" ".join(c for c in (b"QRESYNC", b"CONDSTORE") if c.decode() in capabilities)
+    if wanted and "ENABLE" in capabilities:
+        tags.append(wire.start(b"ENABLE " + wanted, what="ENABLE"))
+    if "ID" in capabilities:
+        tags.append(wire.start(b"ID NIL", what="ID"))
+    words = b""
+    for tag in tags:
+        for response in wire.collect(tag, what="ENABLE")[0]:
+            if kind_of(response)[0] == b"ID":
+                pairs = tokens(response, 5)
+                inner = pairs[0] if pairs else None
+                words += b" ".join(v for v in inner if isinstance(v, bytes)) if isinstance(inner, list) else b""
+    return words
+
+
+def _literal_limit(capabilities: frozenset[str]) -> int:
+    """How long a literal may be that goes out without asking (RFC 7888; IMAP4rev2 brings LITERAL-)."""
+    if "LITERAL+" in capabilities:
+        return _ANY
+    return 4096 if capabilities & {"LITERAL-", "IMAP4REV2"} else 0

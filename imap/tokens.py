@@ -1,0 +1,127 @@
+"""The tokeniser of server responses (RFC 9051 §9): atoms, quoted strings, literals, NIL and nested lists."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Union
+
+from imap.errors import ConnectionLost
+
+Value = Union[bytes, None, "list[Value]"]
+"""An atom, number or string as its octets; NIL as None; a parenthesised list as a list."""
+
+
+class Response(NamedTuple):
+    """One response as it came: its text without the last line end, and the literals for each `{n}` in the text."""
+
+    text: bytes
+    literals: tuple[bytes, ...] = ()
+
+
+class Status(NamedTuple):
+    """How a command ended: `OK`, `NO` or `BAD`, the response code without its brackets, and the words."""
+
+    kind: str
+    code: bytes
+    text: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the server did as it was told."""
+        return self.kind == "OK"
+
+    @property
+    def code_name(self) -> str:
+        """The response code's first word in capitals, e.g. `OVERQUOTA`; empty where there is none."""
+        return self.code.split(b" ", 1)[0].decode("latin-1").upper()
+
+
+LITERAL_AT_END = re.compile(rb"\{(\d{1,10})\+?\}\r?\n\Z")
+_TOKEN = re.compile(
+    rb' *+(?:(?P<open>\()|(?P<close>\))|"(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*+)"|~?\{\d+\+?\}\r?(?P<literal>\n)'
+    rb"|(?P<atom>(?:BODY|BINARY(?:\.SIZE)?)\[[^\]\r\n]*+\](?:<\d+>)?|[^ ()\"\r\n]++))",
+    re.IGNORECASE | re.DOTALL,
+)
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_STATUS = re.compile(
+    rb"\S+ (OK|NO|BAD|BYE|PREAUTH)(?: +(?:\[((?:[^\]\"]|\"[^\"]*\")*+)\] ?)?(.*))?", re.IGNORECASE | re.DOTALL
+)
+_FETCH = re.compile(rb"\* \d+ FETCH ", re.IGNORECASE)
+_UNTAGGED = re.compile(rb"\* (?:(\d+) )?([A-Za-z0-9.-]+)")
+
+
+def tokens(response: Response, start: int = 0) -> list[Value]:
+    """Return what a response says from octet `start` on. Raises ConnectionLost where it is not IMAP."""
+    text, literals = response.text, iter(response.literals)
+    out: list[Value] = []
+    stack: list[list[Value]] = []
+    position, end = start, len(text.rstrip(b" \r\n"))
+    while position < end:
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise garbage()
+        position = match.end()
+        match match.lastgroup:
+            case "open":
+                stack.append(out)
+                out = []
+            case "close":
+                if not stack:
+                    raise garbage()
+                inner, out = out, stack.pop()
+                out.append(inner)
+            case "literal":
+                out.append(next(literals, b""))
+            case "quoted":
+                quoted: bytes = match["quoted"]
+                out.append(_ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted)
+            case _:
+                atom: bytes = match["atom"]
+                out.append(None if atom.upper() == b"NIL" else atom)
+    if stack:
+        raise garbage()
+    return out
+
+
+def kind_of(response: Response) -> tuple[bytes, int]:
+    """Return an untagged response's kind in capitals and its number: `* 12 EXISTS` gives (b"EXISTS", 12)."""
+    match = _UNTAGGED.match(response.text)
+    if match is None:
+        return b"", 0
+    return match[2].upper(), int(match[1] or 0)
+
+
+def fetch_attributes(response: Response) -> dict[bytes, Value] | None:
+    """Return the attributes of a FETCH response, names in capitals; None for any other response."""
+    match = _FETCH.match(response.text)
+    if match is None:
+        return None
+    parsed = tokens(response, match.end())
+    pairs = parsed[0] if parsed else None
+    if not isinstance(pairs, list) or len(pairs) % 2:
+        raise garbage()
+    out: dict[bytes, Value] = {}
+    for name, value in zip(pairs[::2], pairs[1::2], strict=True):
+        if not isinstance(name, bytes):
+            raise garbage()
+        out[name.upper()] = value
+    return out
+
+
+def parse_status(text: bytes) -> Status | None:
+    """Read `A1 NO [CODE args] words` or `* OK …`; None where it is something else."""
+    match = _STATUS.fullmatch(text)
+    if match is None:
+        return None
+    return Status(match[1].decode().upper(), match[2] or b"", readable(match[3] or b""))
+
+
+def readable(octets: bytes, limit: int = 300) -> str:
+    """Return a server's words, fit for one line of a report: printable, and not endless."""
+    text = octets[:limit].decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "?" for c in text).strip()
+
+
+def garbage() -> ConnectionLost:
+    """Return the error for an answer that no IMAP server gives."""
+    return ConnectionLost("the server sent something that is not IMAP", hint="is this the right host and port?")
