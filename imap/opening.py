@@ -23,6 +23,7 @@ def open_mailbox(
         parts.append(b" (QRESYNC (%d %d))" % known)
     elif condstore:
         parts.append(b" (CONDSTORE)")
+    wire.exists = 0
     responses, _ = wire.run(*parts, what=f"opening {name}")
     return _opened(responses, known)
 

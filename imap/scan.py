@@ -26,27 +26,26 @@ _FIELDS = b"BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)]"
 _FLAGS_LINE = re.compile(
     rb"\* \d+ FETCH \((?:UID (\d+) FLAGS \(([^()]*)\)|FLAGS \(([^()]*)\) UID (\d+))(?: MODSEQ \(\d+\))?\)"
 )
-_EVERYTHING = (1, None)
 
 UidFlags = tuple[int, tuple[str, ...]]
 _seen_lists: dict[bytes, tuple[str, ...]] = {}
 
 
-def uids(wire: Wire, first: int, last: int | None, *, esearch: bool) -> Iterator[Range]:
-    """Return the UIDs present from `first` to `last` as ascending ranges.
+def uids(wire: Wire, first: int, last: int | None, *, esearch: bool, whole: bool) -> Iterator[Range]:
+    """Return the UIDs present from `first` to `last` as ascending ranges; `whole` says that this is the whole mailbox.
 
     Where SEARCH gives fewer than the mailbox has, the messages are counted through: some servers cap its answer.
     """
     if not wire.exists:
         return iter(())
     found = _searched(wire, first, last, esearch=esearch)
-    if (first, last) == _EVERYTHING and _count(found()) < wire.exists:
-        return ranges_of(_walked(wire))
+    if whole and _count(found()) < wire.exists:
+        return _within(ranges_of(_walked(wire)), first, last)
     return found()
 
 
 def _searched(wire: Wire, first: int, last: int | None, *, esearch: bool) -> Callable[[], Iterator[Range]]:
-    criterion = b"ALL" if (first, last) == _EVERYTHING else b"UID " + _span(first, last)
+    criterion = b"ALL" if first <= 1 and last is None else b"UID " + _span(first, last)
     if esearch:
         responses, status = wire.ask(b"UID SEARCH RETURN (ALL) " + criterion, what="listing the UIDs")
         texts = [
@@ -93,14 +92,14 @@ def _checked(status: Status) -> None:
         raise refusal(status, "reading the mailbox")
 
 
-def flags(wire: Wire, first: int, last: int | None, *, esearch: bool) -> Iterator[UidFlags]:
+def flags(wire: Wire, first: int, last: int | None, *, esearch: bool, whole: bool) -> Iterator[UidFlags]:
     r"""Yield (UID, flags) ascending; flags sorted, without `\Recent`."""
     if not wire.exists:
         return
     if wire.exists <= WINDOW:
         yield from _flags_of_span(wire, (first, last))
         return
-    for span in _spans(uids(wire, first, last, esearch=esearch)):
+    for span in _spans(uids(wire, first, last, esearch=esearch, whole=whole)):
         yield from _flags_of_span(wire, span)
 
 

@@ -64,9 +64,11 @@ class Session:
         self.profile = profile
         self.has_condstore = bool(capabilities & {"CONDSTORE", "QRESYNC"})
         self.has_qresync = "QRESYNC" in capabilities and "ENABLE" in capabilities
-        self._wire = wire
         self.opened: bytes | None = None
         """The raw name of the mailbox that is open."""
+        self._wire = wire
+        self._uidnext: int | None = None
+        self._server_id_tried = False
         self._server_id_kind = profile.server_id_kind
 
     @property
@@ -112,11 +114,13 @@ class Session:
 
     def uids(self, first: int = 1, last: int | None = None) -> Iterator[Range]:
         """Return ranges of the UIDs present, ascending."""
-        return scan.uids(self._wire, first, last, esearch=self._esearch)
+        whole = self._is_whole(first, last)
+        return scan.uids(self._wire, first, last, esearch=self._esearch, whole=whole)
 
     def flags(self, first: int = 1, last: int | None = None) -> Iterator[scan.UidFlags]:
         r"""Yield (UID, flags) ascending, flags sorted and without `\Recent`."""
-        return scan.flags(self._wire, first, last, esearch=self._esearch)
+        whole = self._is_whole(first, last)
+        return scan.flags(self._wire, first, last, esearch=self._esearch, whole=whole)
 
     def flags_changed_since(self, modseq: int) -> list[scan.UidFlags]:
         """Return (UID, flags) of what changed after a mod-sequence, ascending. Needs CONDSTORE."""
@@ -124,7 +128,7 @@ class Session:
 
     def facts(self, uids: Sequence[int]) -> Iterator[Facts]:
         """Yield what is known of messages without their bodies; nothing for a UID the server is silent about."""
-        if self._server_id_kind and uids and not self._profile_confirmed:
+        if self._server_id_kind and uids and not self._server_id_tried:
             self._try_server_id(uids[0])
         return scan.facts(self._wire, uids, self._server_id_kind.encode())
 
@@ -192,11 +196,12 @@ class Session:
     ) -> None:
         self.close()
 
-    _profile_confirmed = False
-
     @property
     def _esearch(self) -> bool:
         return "ESEARCH" in self.capabilities and self.profile.esearch
+
+    def _is_whole(self, first: int, last: int | None) -> bool:
+        return first <= 1 and (last is None or last + 1 >= (self._uidnext or _ANY))
 
     def _open(self, verb: bytes, raw: bytes, known: tuple[int, int] | None) -> Opened:
         if not self.has_qresync:
@@ -210,7 +215,7 @@ class Session:
             condstore="CONDSTORE" in self.capabilities and "ENABLE" not in self.capabilities,
             known=known,
         )
-        self.opened = raw
+        self.opened, self._uidnext = raw, opened.uidnext
         return opened
 
     def _try_server_id(self, uid: int) -> None:
@@ -220,7 +225,7 @@ class Session:
         item = self._server_id_kind.encode()
         if not self._wire.ask(b"UID FETCH %d (" % uid + item + b")", what="reading an id")[1].ok:
             self._server_id_kind = ""
-        self._profile_confirmed = True
+        self._server_id_tried = True
 
 
 def _enable(wire: Wire, capabilities: frozenset[str]) -> bytes:
