@@ -13,12 +13,13 @@ from backup.draft import MailboxDraft, bare_mailbox, moved_mailbox
 from backup.links import Links
 from backup.model import AccountReport, BackupOptions, Outcome, SourceAccount
 from backup.patience import Interrupted, PatientSession
-from backup.plan import MailboxPlan, Ranges, SyncPlan, count_alarm, plan_sync
+from backup.plan import MailboxPlan, SyncPlan, count_alarm, plan_sync
 from backup.sync import Reading, Tally, WindowReader, open_mailbox
 from imap.errors import ImapError, LoginRefused
 from imap.session import Session, open_session
 from vault.clock import Progress
-from vault.ids import SnapshotId
+from vault.errors import Damage
+from vault.ids import ObjectName, SnapshotId
 from vault.model import Failure, Mailbox, Snapshot, Tree
 from vault.vault import Vault
 from vault.writer import SnapshotDraft, VaultWriter
@@ -53,16 +54,15 @@ class AccountRun:
         self._sessions: list[PatientSession] = []
         self._previous: Snapshot | None = None
         self._tree: Tree | None = None
+        self._distrusted: set[str] = set()
         self._looked = False
         self._ended: Outcome | None = None
 
     def run(self, checkpoint: Callable[[], None]) -> None:
         """Read the account to its end, or as far as possible; `checkpoint` is called now and then in between."""
-        self._load_previous()
         main = self._new_session()
         try:
-            self._look(main)
-            self._read_all(main, checkpoint)
+            self._read_trusting(main, checkpoint)
         except Interrupted:
             self._ended = "interrupted"
         except ImapError as error:
@@ -71,6 +71,22 @@ class AccountRun:
             for session in self._sessions:
                 session.close()
         self._ended = self._ended or self._outcome()
+
+    def _read_trusting(self, main: PatientSession, checkpoint: Callable[[], None]) -> None:
+        """Read on from the last snapshot; where its tables are damaged, read everything again and write them anew."""
+        try:
+            self._load_previous()
+            self._look(main)
+            self._read_all(main, checkpoint)
+        except Damage as damage:
+            if not damage.object_name.startswith("meta/") or damage.object_name in self._distrusted:
+                raise
+            self._distrusted.add(damage.object_name)
+            self._vault.index.distrust(ObjectName(damage.object_name))
+            with self._lock:
+                self._drafts.clear()
+                self._failures.clear()
+            self._read_trusting(main, checkpoint)
 
     def _outcome(self) -> Outcome:
         if not self._looked:
@@ -81,7 +97,7 @@ class AccountRun:
         found = self._vault.newest(self._vault.ring.account_id(self.source.account))
         if found:
             self._previous = found[0]
-            self._tree = self._vault.tree(found[0])
+            self._tree = None if self._distrusted else self._vault.tree(found[0])
 
     def _new_session(self) -> PatientSession:
         def connect() -> Session:
@@ -136,7 +152,7 @@ class AccountRun:
             for window in windows:
                 self._read(main, window)
         except ImapError as error:
-            self._isolate(plan, draft, error)
+            self._isolate(draft, error)
         return ()
 
     def _read_windows(self, main: PatientSession, work: deque[WindowReader], checkpoint: Callable[[], None]) -> None:
@@ -149,7 +165,7 @@ class AccountRun:
                 try:
                     self._read(session, window)
                 except ImapError as error:
-                    self._isolate(window.draft.plan, window.draft, error)
+                    self._isolate(window.draft, error)
                 checkpoint()
 
         extra = min(self._options.connections, len(work)) - 1
@@ -169,7 +185,7 @@ class AccountRun:
     def _read(self, session: PatientSession, window: WindowReader) -> None:
         session.run(window.read)
 
-    def _isolate(self, plan: MailboxPlan, draft: MailboxDraft, error: ImapError) -> None:
+    def _isolate(self, draft: MailboxDraft, error: ImapError) -> None:
         """One mailbox that can't be read must not stop the others; a dead connection or login must."""
         if error.retryable or isinstance(error, LoginRefused):
             raise error
@@ -211,7 +227,8 @@ class AccountRun:
 
     def _alarms(self, messages: int) -> tuple[str, ...]:
         shrunk = count_alarm(self._previous.messages, messages) if self._previous and self._ended else None
-        return (*self._plan.alarms, *([shrunk] if shrunk else ()))
+        damaged = (f"{name} is damaged; the account was read again from the start" for name in self._distrusted)
+        return (*damaged, *self._plan.alarms, *([shrunk] if shrunk else ()))
 
     def _stands(self, draft: SnapshotDraft) -> bool:
         before = self._previous

@@ -35,7 +35,7 @@ def run_backup(
     """
     counted = CountingStore(store)
     started, clock_start = clock.now(), time.monotonic()
-    writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {_version()}")
+    writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {_version()}", limits=options.limits)
     job = _Job(vault, writer, options)
     runs = [AccountRun(source, vault, writer, options, progress, stop) for source in accounts]
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from imap.model import Endpoint, Login
 from vault.ids import SnapshotId
 from vault.model import Failure
+from vault.packer import PackLimits
 
 Outcome = Literal["complete", "partial", "failed", "interrupted"]
 
@@ -32,6 +33,7 @@ class BackupOptions:
     checkpoint_seconds: float = 600
     patience_seconds: float = 600
     timeout_seconds: float = 60
+    limits: PackLimits = field(default_factory=PackLimits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,12 +57,21 @@ def plan_mailbox(before: Mailbox | None, listed: ListedMailbox) -> MailboxPlan:
         return MailboxPlan(listed, before, "name only", "holds no messages")
     if before is None or not before.selectable:
         return MailboxPlan(listed, None, "read all", "new")
-    if before.uidvalidity != now.uidvalidity:
-        reason = f"UIDVALIDITY changed from {before.uidvalidity} to {now.uidvalidity}"
-        return MailboxPlan(listed, before, "read all", reason)
+    if renumbered := _renumbered(before, now):
+        return MailboxPlan(listed, before, "read all", renumbered)
     if _stands(before, now):
         return MailboxPlan(listed, before, "keep", "nothing changed")
     return MailboxPlan(listed, before, "catch up", _what_changed(before, now))
+
+
+def _renumbered(before: Mailbox, now: MailboxStatus) -> str:
+    """Say why the old UIDs may name other messages now; empty where they don't."""
+    if before.uidvalidity != now.uidvalidity:
+        return f"UIDVALIDITY changed from {before.uidvalidity} to {now.uidvalidity}"
+    if now.uidnext < before.uidnext and before.complete:
+        # RFC 9051 §2.3.1.1 forbids it, but a server rebuilt within the same second gives the old UIDVALIDITY again.
+        return f"UIDNEXT went back from {before.uidnext} to {now.uidnext}"
+    return ""
 
 
 def _stands(before: Mailbox, now: MailboxStatus) -> bool:

@@ -9,8 +9,8 @@ from backup.draft import MailboxDraft
 from backup.links import Links
 from backup.patience import Interrupted
 from backup.plan import HIGHEST_UID, Ranges, expand, plan_catch_up, subtract, windows
-from imap.model import Facts, Opened
-from imap.session import GONE, Session
+from imap.model import GONE, Facts, Opened
+from imap.session import Session
 from vault.clock import Progress
 from vault.model import Flags, MessageRow
 from vault.packer import Share
@@ -71,7 +71,7 @@ def _last(opened: Opened) -> int:
 def _catch_up(session: Session, draft: MailboxDraft, opened: Opened) -> list[tuple[int, int]]:
     """Bring the draft's old rows up to date; return the UIDs that it lacks."""
     before = draft.plan.before
-    assert before is not None  # noqa: S101 only called with one
+    assert before is not None
     catch_up = plan_catch_up(before, opened, condstore=session.has_condstore)
     if catch_up.how == "scan":
         return _scan(session, draft, opened)
@@ -180,13 +180,14 @@ class WindowReader:
 
     def _fetch(self, session: Session, facts: Sequence[Facts]) -> None:
         by_uid = {fact.uid: fact for fact in facts}
-        for uid, octets, reason in session.messages(facts):
+        sizes = {fact.uid: fact.size for fact in facts}
+        for uid, octets, reason in session.messages(list(by_uid), sizes=sizes):
             if self._reading.stopped():
                 raise Interrupted
             if octets is None:
                 self._lack(uid, reason)
-                continue
-            self._store(by_uid[uid], octets)
+            else:
+                self._store(by_uid[uid], octets)
 
     def _lack(self, uid: int, reason: str) -> None:
         if reason == GONE:

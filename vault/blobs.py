@@ -76,7 +76,7 @@ class BlobReader:
     def _fill(self, address: _BlockAddress, future: Future[bytes], load: Callable[[], bytes]) -> None:
         try:
             plain = load()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 handed to whoever waits for the block
             with self._lock:
                 self._blocks.pop(address, None)
             future.set_exception(error)

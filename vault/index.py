@@ -144,7 +144,8 @@ class Index:
         self._db.executemany("INSERT OR IGNORE INTO sessions VALUES (?, ?, ?)", directory.sessions)
         for b in directory.blocks:
             block = self._db.execute(
-                "INSERT INTO blocks (pack, session, counter, offset, stored, plain, blobs) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO blocks (pack, session, counter, offset, stored, plain, blobs)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (pack, b.session, b.counter, b.offset, b.stored, b.plain, len(b.blobs)),
             ).lastrowid
             start, rows = 0, []
@@ -164,6 +165,13 @@ class Index:
                 db.execute(f"DELETE FROM blocks WHERE pack IN ({packs})", (name,))  # noqa: S608 constant text
                 db.execute("DELETE FROM packs WHERE object = (SELECT n FROM objects WHERE name = ?)", (name,))
                 db.execute("DELETE FROM objects WHERE name = ?", (name,))
+
+    def distrust(self, name: ObjectName) -> None:
+        """Forget what a damaged pack or meta object holds, so that it is written again when it comes by."""
+        pack = bytes.fromhex(name.rpartition("/")[2])
+        blocks = "SELECT blocks.n FROM blocks JOIN packs ON pack = packs.n WHERE packs.id = ?"
+        with self._lock, self._db as db:
+            db.execute(f"DELETE FROM blobs WHERE block IN ({blocks})", (pack,))  # noqa: S608 constant text
 
     def has(self, blob: BlobId) -> bool:
         """Say whether the vault holds a blob."""

@@ -240,5 +240,5 @@ def _believed(ring: KeyRing, words: VaultFile, name: ObjectName) -> VaultFile:
 
 
 def _refuse_weak(passphrase: str) -> None:
-    if len(passphrase) < 8:  # noqa: PLR2004 said in the message
+    if len(passphrase) < 8:
         raise VaultError("the passphrase is too short", hint="use at least 8 characters; six random words are good")

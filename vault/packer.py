@@ -118,7 +118,7 @@ class Packer:
                 self._submit_solid()
 
     def flush(self) -> list[PackEntry]:
-        """Seal and send all that was added, and return the packs sent since the last flush. Raises the first failure."""
+        """Seal and send all that was added; return the packs sent since the last flush. Raises the first failure."""
         with self._lock:
             if self._solid:
                 self._submit_solid()
@@ -219,7 +219,7 @@ class Packer:
 
 
 def _verify(ring: KeyRing, plain: bytes, group: Sequence[StoredBlob]) -> None:
-    """Recompute what each blob of a block just built must hash to: a bit flip in RAM must not become a hollow backup."""
+    """Recompute what each blob must hash to: a bit flip in RAM must not become a hollow backup."""
     at = 0
     for blob in group:
         stored = plain[at : at + len(blob.stored)]

@@ -1,7 +1,7 @@
 """Recipes: a message as literal octets and decoded base64 runs, so that an attachment is stored once.
 
 Runs are found in the raw octets, without a MIME parser, and taken only where encoding them again gives the identical
-octets (docs/vault-format.md §5). Long literals and long attachments are cut into pieces, so no blob grows without bound.
+octets (docs/vault-format.md §5). Long literals and attachments are cut into pieces, so no blob grows without bound.
 """
 
 from __future__ import annotations

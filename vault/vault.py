@@ -39,6 +39,7 @@ class Vault:
         self.ring = ring
         self.index = index
         self.blobs = BlobReader(store, ring, index)
+        self.unreadable: dict[ObjectName, Damage] = {}
         self._fresh = False
 
     @property
@@ -54,20 +55,29 @@ class Vault:
     def refresh(self) -> list[Damage]:
         """Bring the index up to date; return the index objects that can't be read."""
         self._fresh = True
-        return self.index.refresh(self.store, self.ring)
+        damage = self.index.refresh(self.store, self.ring)
+        self.unreadable.update((ObjectName(d.object_name), d) for d in damage)
+        return damage
 
     def accounts(self) -> list[str]:
         """Return the names of all accounts that have a snapshot."""
         return sorted({snapshot.account for snapshot in self.snapshots()})
 
     def snapshots(self, account: str | None = None) -> list[Snapshot]:
-        """Return the snapshots of one account, or of all, oldest first. Raises Damage on one that can't be read."""
+        """Return the snapshots of one account, or of all, oldest first; what can't be read is in `unreadable`."""
         prefix = f"snapshots/{self.ring.account_id(account)}/" if account is not None else "snapshots/"
-        found = [self.snapshot(info.name)[0] for info in self.store.list(prefix)]
-        return sorted(found, key=lambda s: (s.time, s.sequence))
+        return sorted((s for s, _ in self._readable(prefix)), key=lambda s: (s.time, s.sequence))
+
+    def _readable(self, prefix: str) -> Iterator[tuple[Snapshot, str]]:
+        """One damaged snapshot must not hide the others."""
+        for info in self.store.list(prefix):
+            try:
+                yield self.snapshot(info.name)
+            except Damage as damage:
+                self.unreadable[info.name] = damage
 
     def snapshot(self, name: ObjectName) -> tuple[Snapshot, str]:
-        """Return the snapshot of that name, and what the next one of its account must say of it."""
+        """Return the snapshot of that name, and what the next one of its account must say of it. Raises Damage."""
         body = self.index.record(name)
         if body is None:
             data = self.store.get(name)
@@ -82,8 +92,7 @@ class Vault:
 
     def newest(self, account: AccountId) -> tuple[Snapshot, str] | None:
         """Return an account's newest snapshot of any status, and its chain link; None where it has none."""
-        names = [info.name for info in self.store.list(f"snapshots/{account}/")]
-        found = [self.snapshot(name) for name in names]
+        found = self._readable(f"snapshots/{account}/")
         return max(found, key=lambda pair: (pair[0].sequence, pair[0].time), default=None)
 
     def find(self, account: str, when: str = "latest") -> Snapshot:

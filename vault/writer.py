@@ -14,7 +14,7 @@ from datetime import datetime
 from vault.catalogue import describe
 from vault.clock import Clock
 from vault.errors import Damage
-from vault.ids import AccountId, BlobId, ObjectName, SnapshotId
+from vault.ids import BlobId, ObjectName, SnapshotId
 from vault.index import seal_index
 from vault.model import Failure, Snapshot, Status
 from vault.pack import Block, Directory, finish_pack, meta_block_key, pack_entry
