@@ -56,6 +56,7 @@ class AccountRun:
         self._tree: Tree | None = None
         self._distrusted: set[str] = set()
         self._looked = False
+        self._hint = ""
         self._ended: Outcome | None = None
 
     def run(self, checkpoint: Callable[[], None]) -> None:
@@ -66,7 +67,7 @@ class AccountRun:
         except Interrupted:
             self._ended = "interrupted"
         except ImapError as error:
-            self._fail("", error)
+            self._fail(error)
         finally:
             for session in self._sessions:
                 session.close()
@@ -191,9 +192,10 @@ class AccountRun:
             raise error
         draft.problem(error.message)
 
-    def _fail(self, mailbox: str, error: ImapError) -> None:
+    def _fail(self, error: ImapError) -> None:
         with self._lock:
-            self._failures.append(Failure(mailbox, None, error.message + (f" ({error.hint})" if error.hint else "")))
+            self._failures.append(Failure("", None, error.message))
+            self._hint = error.hint
 
     def _all_failures(self) -> tuple[Failure, ...]:
         with self._lock:
@@ -271,4 +273,5 @@ class AccountRun:
             round_trips=sum(s.round_trips for s in self._sessions),
             failures=self._all_failures(),
             alarms=self._alarms(messages) if self._looked else (),
+            hint=self._hint,
         )

@@ -38,7 +38,10 @@ class BackupOptions:
 
 @dataclass(frozen=True, slots=True)
 class AccountReport:
-    """What became of one account. Sizes in octets; `downloaded_octets` is all that came over the wire."""
+    """What became of one account. Sizes in octets; `downloaded_octets` is all that came over the wire.
+
+    `hint` says what to do about the trouble that ended the account's run, where one did.
+    """
 
     account: str
     status: Outcome
@@ -54,6 +57,7 @@ class AccountReport:
     round_trips: int = 0
     failures: tuple[Failure, ...] = ()
     alarms: tuple[str, ...] = ()
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
