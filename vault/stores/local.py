@@ -1,0 +1,147 @@
+"""A store in a local directory: whole objects or none, durable once written."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from vault.errors import ObjectMissing, StoreError
+from vault.ids import ObjectName
+from vault.stores.base import ObjectInfo
+from vault.stores.names import check_name
+
+_TEMPORARY = ".tmp-"
+
+
+class LocalStore:
+    """Objects are files below one directory, readable by their owner alone."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def url(self) -> str:
+        """The store's address."""
+        return f"file://{self._root}"
+
+    def put(self, name: ObjectName, data: bytes, *, retain_until: datetime | None = None) -> None:
+        """Write one object: a temporary file, fsync, rename, fsync of the folder. A directory keeps no locks."""
+        del retain_until
+        path = self._path(name)
+        with self._told(name, "write"):
+            if path.exists():
+                self._same(name, path, data)
+                return
+            self._make(path.parent)
+            temporary = path.parent / f"{_TEMPORARY}{os.urandom(8).hex()}"
+            try:
+                _write(temporary, data)
+                temporary.rename(path)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+            _sync(path.parent)
+
+    def _same(self, name: ObjectName, path: Path, data: bytes) -> None:
+        """Objects never change: a second put must bring the same octets."""
+        if path.read_bytes() != data:
+            raise StoreError(f"{self.url} holds another {name} already", hint="run `restante check`")
+
+    def get(self, name: ObjectName, *, start: int = 0, length: int | None = None) -> bytes:
+        """Return octets of one object."""
+        with self._told(name, "read"), self._path(name).open("rb") as file:
+            file.seek(start)
+            data = file.read() if length is None else file.read(length)
+        if length is not None and len(data) < length:
+            raise StoreError(f"{name} in {self.url} ends before octet {start + length}", hint="run `restante check`")
+        return data
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield every object whose name starts with `prefix`, in order of name."""
+        start = self._root / prefix.rpartition("/")[0]
+        with self._told(prefix or "the vault", "list"):
+            found = sorted(name for name in self._walk(start) if name.startswith(prefix))
+        for name in found:
+            with suppress(ObjectMissing):  # deleted since
+                yield self.stat(ObjectName(name))
+
+    def stat(self, name: ObjectName) -> ObjectInfo:
+        """Say what the file system knows of one object."""
+        with self._told(name, "look at"):
+            status = self._path(name).stat()
+        return ObjectInfo(name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+    def delete(self, name: ObjectName) -> None:
+        """Remove one object; absent is fine."""
+        path = self._path(name)
+        with self._told(name, "delete"):
+            path.unlink(missing_ok=True)
+            if path.parent.exists():
+                _sync(path.parent)
+
+    def _path(self, name: ObjectName) -> Path:
+        return self._root / check_name(name)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder, each new one on the way durable."""
+        if folder.is_dir():
+            return
+        self._make(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync(folder.parent)
+
+    def _walk(self, start: Path) -> Iterator[str]:
+        """Yield the names of all objects below a folder. A folder that can't be read is an error, never 'empty'."""
+
+        def refuse(error: OSError) -> NoReturn:
+            raise error
+
+        if not start.exists():
+            return
+        for folder, _, files in os.walk(start, onerror=refuse):
+            for file in files:
+                if not file.startswith(_TEMPORARY):
+                    yield str((Path(folder) / file).relative_to(self._root))
+
+    @contextmanager
+    def _told(self, name: str, deed: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise ObjectMissing(f"{self.url} holds no {name}", hint="run `restante check`") from None
+        except OSError as error:
+            reason = (error.strerror or "input/output error").lower()
+            raise StoreError(f"can't {deed} {name} in {self.url}: {reason}", hint=_hint(error)) from None
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 mode from birth
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _hint(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "make room there and run the same command again; what was written stays sound"
+        case errno.EACCES | errno.EPERM:
+            return "give the user who runs this the right to the folder"
+        case errno.EROFS:
+            return "mount the file system for writing"
+        case _:
+            return "look at the disk and the system's log"
