@@ -23,14 +23,13 @@ def log_in(wire: Wire, endpoint: Endpoint, login: Login, capabilities: frozenset
     the secret, not even where the server does.
     """
     secret = login.secret()
+    wire.unspeakable = tuple(filter(None, (_octets(secret), base64.b64encode(_octets(secret)))))
     try:
         responses, status = _authenticate(wire, endpoint, login, secret, capabilities)
-    except ImapError as error:
-        error.message = _without(secret, error.message)
-        error.args = (error.message,)
-        raise
+    finally:
+        wire.unspeakable = ()
     if not status.ok:
-        raise _refused(status, endpoint, login, secret)
+        raise _refused(status, endpoint, login)
     return told(responses, status) or ask_capabilities(wire)
 
 
@@ -95,8 +94,8 @@ def _sasl(wire: Wire, mechanism: Mechanism, capabilities: frozenset[str]) -> tup
     return wire.collect(tag, what="login")
 
 
-def _refused(status: Status, endpoint: Endpoint, login: Login, secret: str) -> ImapError:
-    words = _without(secret, status.text or status.kind)
+def _refused(status: Status, endpoint: Endpoint, login: Login) -> ImapError:
+    words = status.text or status.kind
     if status.code_name not in {"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED"} and wants_us_to_wait(status):
         return Throttled(
             f"{endpoint.host} won't let {endpoint.account} in now: {words}",
@@ -113,10 +112,3 @@ def _refused(status: Status, endpoint: Endpoint, login: Login, secret: str) -> I
 def _octets(text: str) -> bytes:
     """Return the octets of a name or secret; the environment hands over what is not UTF-8 as surrogates."""
     return text.encode("utf-8", "surrogateescape")
-
-
-def _without(secret: str, text: str) -> str:
-    for form in (secret, base64.b64encode(_octets(secret)).decode()):
-        if form:
-            text = text.replace(form, "[secret]")
-    return text

@@ -185,8 +185,8 @@ class Session:
             self._wire.run(b"UID STORE " + write_set(part) + tail, what="setting flags")
 
     def close(self) -> None:
-        """Log out and hang up. Never raises, never waits longer than five seconds."""
-        self._wire.quit(5)
+        """Log out and hang up. Never raises, never waits longer than three seconds."""
+        self._wire.quit(3)
 
     def __enter__(self) -> Self:
         return self

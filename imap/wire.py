@@ -49,6 +49,7 @@ class Wire:
     `round_trips` counts how often we had to wait for answers to what we had sent: commands sent together count once.
     `exists` is how many messages the open mailbox has by the server's latest word.
     `literal_limit` is the longest literal that may go out unasked (RFC 7888): 0, 4096, or more than any.
+    `unspeakable` are octets that no server's words may carry into an error or a log: the secret, during login.
     Every method raises ConnectionLost when the peer hangs up, falls silent or talks nonsense; `dead` is then True.
     """
 
@@ -58,6 +59,7 @@ class Wire:
         self.octets_in = 0
         self.dead = False
         self.exists = 0
+        self.unspeakable: tuple[bytes, ...] = ()
         self._sock = sock
         self._reader = reader
         self._timeout = timeout
@@ -125,12 +127,12 @@ class Wire:
             if text.startswith(b"* "):
                 if text[2:6].upper() == b"BYE " or text[2:].upper() == b"BYE":
                     self.dead = True
-                    raise farewell(_status(text), what)
+                    raise farewell(self._status(text), what)
                 if text.endswith((b" EXISTS", b" EXPUNGE")) or text.startswith(b"* VANISHED "):
                     self._recount(response)
                 yield response
             elif not text.startswith(b"+"):
-                self._finished[text.split(b" ", 1)[0]] = _status(text)
+                self._finished[text.split(b" ", 1)[0]] = self._status(text)
         return self._finished.pop(tag)
 
     def send_line(self, line: bytes) -> None:
@@ -198,14 +200,22 @@ class Wire:
             if response.text.startswith(b"* "):
                 if response.text[2:6].upper() == b"BYE ":
                     self.dead = True
-                    raise farewell(_status(response.text), what)
+                    raise farewell(self._status(response.text), what)
                 kept.append(response)
             else:
-                self._finished[response.text.split(b" ", 1)[0]] = _status(response.text)
+                self._finished[response.text.split(b" ", 1)[0]] = self._status(response.text)
         self._pushed.extend(kept)
         return False
 
     _invitation = b""
+
+    def _status(self, text: bytes) -> Status:
+        for octets in self.unspeakable:
+            text = text.replace(octets, b"[secret]")
+        status = parse_status(text)
+        if status is None:
+            raise garbage()
+        return status
 
     def _drain(self) -> None:
         while self._abandoned:
@@ -279,21 +289,13 @@ class Wire:
             self._sock.settimeout(min(self._timeout, 2))
             for _ in range(100):
                 response = self._read()
-                status = parse_status(response.text)
-                if status and status.kind == "BYE":
-                    return farewell(status, "sending")
+                if response.text[2:5].upper() == b"BYE":
+                    return farewell(self._status(response.text), "sending")
         except (OSError, ValueError, ConnectionLost):
             pass
         finally:
             self.dead = True
         return _lost(error, self._timeout)
-
-
-def _status(text: bytes) -> Status:
-    status = parse_status(text)
-    if status is None:
-        raise garbage()
-    return status
 
 
 def _lost(error: BaseException, timeout: float) -> ConnectionLost:
