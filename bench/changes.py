@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.generate import Delivery, Office
-from bench.maildir import folder_name
 from bench.places import MailServer
+from imap.names import encode_name
 
 
 def _wire(mailbox: str) -> str:
-    return '"' + (mailbox if mailbox == "INBOX" else folder_name(mailbox)[1:].replace(".", "/")) + '"'
+    return f'"{encode_name(mailbox).decode()}"'
 
 
 @contextmanager
 def _opened(server: MailServer, user: str, mailbox: str | None = None) -> Iterator[imaplib.IMAP4]:
     with imaplib.IMAP4(server.host, server.port) as client:
-        client.login(user, server.password)
+        client.login(user, server.passwords[user])
         if mailbox is not None:
             _must(client.select(_wire(mailbox)))
         yield client

@@ -44,15 +44,21 @@ class Restante:
 
     def start(self, server: MailServer) -> None:
         """Make the vault and a configuration that names all of the server's users."""
-        password = self.work / "password"
-        password.touch(mode=0o600)
-        password.write_text(server.password + "\n")
-        accounts = [{"name": user, "url": server.url(user), "password_file": str(password)} for user in server.users]
+        accounts = [
+            {"name": user, "url": server.url(user), "password_file": self._secret(user, server.passwords[user])}
+            for user in server.users
+        ]
         vault = {"url": self.bucket.vault(self.prefix), "cache": str(self.work / "cache")}
         limits = {"accounts_at_once": self.accounts_at_once, "connections": 2}
         config = {"vault": vault, "accounts": accounts, "limits": limits}
         (self.work / "restante.yaml").write_text(json.dumps(config))
         self._run("init")
+
+    def _secret(self, name: str, text: str) -> str:
+        file = self.work / f"{name}.password"
+        file.touch(mode=0o600)
+        file.write_text(text + "\n")
+        return str(file)
 
     def backup(self) -> Round:
         """Back up every account."""
@@ -63,8 +69,10 @@ class Restante:
     def restore(self, target: MailServer) -> Cost:
         """Restore every account to the server, with nothing left but vault and passphrase."""
         shutil.rmtree(self.work / "cache", ignore_errors=True)
-        env = {"RESTANTE_TARGET_PASSWORD": target.password}
-        costs = [self._run("restore", user, "--to", target.url(user), "--json", env=env) for user in target.users]
+        costs = []
+        for user in target.users:
+            env = {"RESTANTE_TARGET_PASSWORD": target.passwords[user]}
+            costs.append(self._run("restore", user, "--to", target.url(user), "--json", env=env))
         return sum_of(costs)
 
 
@@ -117,7 +125,7 @@ IMAPStore {user}-far
 Host {server.host}
 Port {server.port}
 User {user}
-Pass "{server.password}"
+Pass "{server.passwords[user]}"
 SSLType None
 AuthMechs LOGIN
 

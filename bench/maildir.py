@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.generate import Delivery
+from imap.names import encode_name
 
 _LETTERS = {"\\Draft": "D", "\\Flagged": "F", "\\Answered": "R", "\\Seen": "S", "\\Deleted": "T"}
 
@@ -18,12 +17,7 @@ def folder_name(mailbox: str) -> str:
     """Say where Maildir++ keeps a mailbox: `.Projects.Br&APw-cke`; the INBOX is the Maildir itself."""
     if mailbox == "INBOX":
         return "."
-    utf7 = re.sub(r"[^\x20-\x7e]+", _shift, mailbox.replace("&", "&-"))
-    return "." + utf7.replace("/", ".")
-
-
-def _shift(run: re.Match[str]) -> str:
-    return "&" + base64.b64encode(run[0].encode("utf-16-be")).rstrip(b"=").replace(b"/", b",").decode() + "-"
+    return "." + encode_name(mailbox).decode().replace("/", ".")
 
 
 @dataclass
@@ -79,13 +73,3 @@ def _make(maildir: Path, mailbox: str) -> Folder:
     if mailbox != "INBOX":
         (path / "maildirfolder").touch()
     return Folder(path)
-
-
-def hand_over(root: Path, uid: int, gid: int) -> None:
-    """Give a tree to the user that the mail server runs as; nothing to do where that is ourselves."""
-    if os.getuid() == uid:
-        return
-    for directory, _, files in os.walk(root):
-        os.chown(directory, uid, gid)
-        for name in files:
-            os.chown(Path(directory, name), uid, gid)

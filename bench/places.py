@@ -8,16 +8,21 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class MailServer:
-    """A Dovecot on loopback, plain text; every user has the one password."""
+    """A Dovecot on loopback, plain text; `home` is where its users' mail can be counted."""
 
     host: str
     port: int
     users: tuple[str, ...]
-    password: str = field(repr=False)
+    passwords: dict[str, str] = field(repr=False)
+    home: Path
 
     def url(self, user: str) -> str:
         """The account as Restante takes it."""
         return f"imap://{user}@{self.host}:{self.port}?tls=off"
+
+    def held(self) -> int:
+        """Count the mails of all users."""
+        return sum(1 for path in self.home.glob("*/Maildir/**/cur/*") if path.is_file())
 
 
 @dataclass(frozen=True)
@@ -27,17 +32,7 @@ class Bucket:
     endpoint: str
     name: str
     data: Path
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-
-    @property
-    def env(self) -> dict[str, str]:
-        """Credentials the way every S3 client reads them."""
-        return {
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
+    env: dict[str, str] = field(repr=False)
 
     def restic(self, prefix: str) -> str:
         """A repository's address for restic."""
@@ -45,7 +40,7 @@ class Bucket:
 
     def vault(self, prefix: str) -> str:
         """A vault's address for Restante."""
-        return f"s3://{self.name}/{prefix}?endpoint_url={self.endpoint}&region=us-east-1"
+        return f"s3://{self.name}/{prefix}?endpoint_url={self.endpoint}&region={self.env['AWS_DEFAULT_REGION']}"
 
     def at(self, prefix: str) -> Path:
         """The directory that holds a prefix's objects."""

@@ -29,8 +29,9 @@ from bench.scenarios import (
     memory_rounds,
     office_rounds,
 )
-from bench.servers import ServerMissing, bucket
+from bench.servers import bucket
 from bench.targets import targets
+from tests.servers.process import ServerMissing
 
 HERE = Path(__file__).parent
 PARTS = ("office", "corpus", "mailbox", "memory")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from bench.changes import deliver, flag, move, one_percent
 from bench.contestants import Mbsync, Restante, Restic, Round
 from bench.corpus import corpus
 from bench.generate import Delivery, giant, office, swarm
-from bench.maildir import fill, hand_over
 from bench.places import Bucket, MailServer
 from bench.rows import OURS, Figures, Row, figures
-from bench.servers import dovecot, mail_owner, maildirs
+from bench.servers import dovecot
 
 SEED = 1
 MANY = "INBOX"
@@ -41,7 +39,7 @@ QUICK = Size("quick", 4, 2_000, 10_000, 1_000, 30_000, 20_000_000, 1_500)
 TINY = Size("tiny", 2, 60, 200, 50, 300, 1_000_000, 40)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Bench:
     """Where a run works, and how much of it there is."""
 
@@ -49,22 +47,11 @@ class Bench:
     bucket: Bucket
     size: Size
 
-    @contextmanager
-    def server(self, name: str, users: Sequence[str], mails: Iterable[Delivery] = ()) -> Iterator[MailServer]:
-        """Run a Dovecot that holds the mails, its own indexes made, and forget it all afterwards."""
-        root = self.root / name
-        with dovecot(root, users) as server:
-            fill(maildirs(root, users), mails)
-            hand_over(root / "home", *mail_owner())
-            for user in users:
-                command = ["doveadm", "-c", str(root / "dovecot.conf"), "index", "-u", user, "*"]
-                subprocess.run(command, check=False, capture_output=True)
-            yield server
-        shutil.rmtree(root)
-
-    def held(self, name: str) -> int:
-        """Count the mails that a server holds."""
-        return sum(1 for path in (self.root / name / "home").glob("*/Maildir/**/cur/*") if path.is_file())
+    def server(
+        self, name: str, users: Sequence[str], mails: Iterable[Delivery] = ()
+    ) -> AbstractContextManager[MailServer]:
+        """Run a Dovecot that holds the mails for as long as the context lasts."""
+        return dovecot(self.root / name, users, mails)
 
 
 class Opponents:
@@ -91,7 +78,7 @@ class Opponents:
             with bench.server(f"target-{restic.compression}", users) as target:
                 fetched = restic.restore(out)
                 pushed = self.mbsync.push(target, out / self.mbsync.mirror.relative_to("/"))
-                _same(expected, bench.held(f"target-{restic.compression}"))
+                _same(expected, target.held())
             by[f"restic {restic.compression}"] = figures(fetched + pushed)
             shutil.rmtree(out)
         return by
@@ -126,11 +113,11 @@ def office_rounds(bench: Bench) -> Iterator[Row]:
             if step == "1 % changed":
                 one_percent(server, SEED + 1, bench.size.mails)
             yield Row("office", step, {**others.backup(server), **_ours(restante.backup())}, len(users))
-        expected = bench.held("office")
+        expected = server.held()
         by = others.restore(bench, users, expected)
         with bench.server("target", users) as target:
             cost = restante.restore(target)
-            _same(expected, bench.held("target"))
+            _same(expected, target.held())
         yield Row("office", "full restore", {**by, OURS: figures(cost)})
         others.close()
 
@@ -177,7 +164,7 @@ def memory_rounds(bench: Bench) -> Iterator[Row]:
         yield Row(name, "first backup", _ours(restante.backup()))
         with bench.server("giant-target", ("reader",)) as target:
             yield Row(name, "full restore", {OURS: figures(restante.restore(target))})
-            _same(1, bench.held("giant-target"))
+            _same(1, target.held())
     users = tuple(f"user{number}" for number in range(10))
     with bench.server("ten", users, office(SEED + 3, users, size.mails // 2)) as server:
         restante = _restante(bench, server, "ten", at_once=10)
