@@ -66,16 +66,23 @@ def _octets(file: Path, what: str) -> bytes:
 def _output(command: str, what: str) -> str:
     hint = f"run it by hand to see why: {command}"
     try:
-        done = subprocess.run(
-            shlex.split(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS, check=False
-        )
-    except (OSError, ValueError) as error:
+        words = shlex.split(command)
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except (OSError, ValueError, IndexError) as error:
         raise UsageTrouble(f"the command for the {what} can't be run: {error}", hint=hint) from None
-    except subprocess.TimeoutExpired:
-        raise UsageTrouble(f"the command for the {what} took over {COMMAND_SECONDS} s", hint=hint) from None
-    if done.returncode != 0:
-        raise UsageTrouble(f"the command for the {what} failed with exit code {done.returncode}", hint=hint)
-    return done.stdout.decode(errors="surrogateescape").partition("\n")[0].rstrip("\r")
+    with process:
+        try:
+            out, _ = process.communicate(timeout=COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise UsageTrouble(f"the command for the {what} took over {COMMAND_SECONDS} s", hint=hint) from None
+        except BaseException:  # told to stop: leave no child behind
+            process.kill()
+            process.wait()
+            raise
+    if process.returncode != 0:
+        raise UsageTrouble(f"the command for the {what} failed with exit code {process.returncode}", hint=hint)
+    return out.decode(errors="surrogateescape").partition("\n")[0].rstrip("\r")
 
 
 def from_environment(name: str, what: str) -> Origin | None:

@@ -1,0 +1,5 @@
+"""`python -m restante`."""
+
+from restante.cli import run
+
+run()

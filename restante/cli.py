@@ -1,0 +1,144 @@
+"""The command `restante`: its table of contents, and how it ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from imap.errors import ImapError
+from restante import __version__
+from restante.commands import backup, browse, check, config, demo, index, init, key
+from restante.errors import Exit, Told, exit_code, tell
+from restante.output import say
+from restante.stopping import insist
+from vault.errors import Trouble
+
+app = typer.Typer(
+    name="restante",
+    help="Backs up whole mail servers to encrypted off-site storage, and puts them back on any server.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(init.init)
+app.command()(backup.backup)
+app.command()(browse.snapshots)
+app.command()(browse.ls)
+app.command()(browse.cat)
+app.command()(browse.diff)
+app.command()(check.check)
+app.add_typer(key.app, name="key")
+app.add_typer(index.app, name="index")
+app.add_typer(config.app, name="config")
+app.command()(demo.demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"restante {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error. Works anywhere in the line.")
+    ] = False,
+) -> None:
+    """Take the options of `restante` itself; `main` has already looked at `--debug`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; prints errors to stderr and never raises."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    signal.signal(signal.SIGTERM, insist)
+    code = _guarded(lambda: _run([word for word in given if word != "--debug"]), debug=debug)
+    _let_go_of_stdout()
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    outcome = app(arguments, prog_name="restante", standalone_mode=False)
+    sys.stdout.flush()
+    return int(outcome) if isinstance(outcome, int) else Exit.COMPLETE
+
+
+def _let_go_of_stdout() -> None:
+    """Where nobody takes what is left to say, keep the interpreter from trying again when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _guarded(work: Callable[[], int], *, debug: bool) -> int:
+    """Do the work; turn whatever it raises into lines on stderr and an exit code."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except (BrokenPipeError, SystemExit):
+        # Nobody reads on (`restante ls | head`), which rich and typer tell by SystemExit: leave as other tools do.
+        return Exit.READER_GONE
+    except Exception as error:  # noqa: BLE001  (the one place that catches everything, so that no traceback reaches a user)
+        if debug:
+            traceback.print_exc()
+        told, code = _explain(error)
+        for message, hint in told:
+            say(f"error: {message}")
+            if hint:
+                say(f"hint: {hint}")
+        return code
+
+
+def _explain(error: Exception) -> tuple[list[Told], int]:
+    match error:
+        case Trouble() | ImapError():
+            return tell(error), exit_code(error)
+        case typer.Abort():
+            return [Told("aborted", "")], Exit.USAGE
+        case typer.TyperException():
+            return [_usage(error)], Exit.USAGE
+        case MemoryError():
+            return [Told("out of memory", "lower limits.accounts_at_once in the configuration")], Exit.FAILED
+        case OSError():
+            return [_system(error)], Exit.FAILED
+        case _:
+            frames = traceback.extract_tb(error.__traceback__)
+            where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "an unknown place"  # noqa: PTH119
+            hint = "this is a mistake in Restante: please report it, with what --debug shows"
+            return [Told(f"internal error: {type(error).__name__} in {where}", hint)], Exit.FAILED
+
+
+def _usage(error: typer.TyperException) -> Told:
+    command = getattr(getattr(error, "ctx", None), "command_path", "restante")
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    line = " ".join(message.split()).rstrip(".")
+    return Told(line[:1].lower() + line[1:], f"`{command} --help` shows what it takes")
+
+
+def _system(error: OSError) -> Told:
+    where = f"{error.filename}: " if error.filename else ""
+    hints = {
+        errno.ENOSPC: "make room on that file system; nothing in the vault is lost",
+        errno.EACCES: "check the rights of the file or directory",
+        errno.EROFS: "that file system is read-only",
+    }
+    return Told(f"{where}{error.strerror or error}", hints.get(error.errno or 0, "run again with --debug to see where"))
+
+
+def run() -> None:
+    """Run as the installed command."""
+    sys.exit(main())

@@ -1,0 +1,239 @@
+"""`restante snapshots`, `ls`, `cat`, `diff`: looking into a vault."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from restante.diffing import Difference, Moved, Placed, compare
+from restante.errors import UsageTrouble
+from restante.headers import header_date, internal_date, readable
+from restante.options import ConfigOption, JsonOption, VaultOption
+from restante.output import print_json, print_line, print_table, size, utc
+from restante.when import wanted
+from restante.wiring import Wiring
+from vault.ids import BlobId
+from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot
+from vault.vault import Vault
+
+SHORTEST_ID = 4
+Place = Annotated[
+    str,
+    typer.Argument(
+        metavar="ACCOUNT[@TIME]", show_default=False, help="TIME: latest, a date or time, or a snapshot id."
+    ),
+]
+
+
+def snapshots(
+    account: Annotated[
+        str | None, typer.Argument(metavar="[ACCOUNT]", show_default=False, help="Only this account's.")
+    ] = None,
+    config: ConfigOption = None,
+    vault: VaultOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List snapshots, oldest first."""
+    found = Wiring(config, vault).vault.snapshots(account)
+    if as_json:
+        print_json([_snapshot_document(s) for s in found])
+        return
+    if not found:
+        print_line("No snapshots yet.")
+        return
+    columns = ("snapshot", "account", "time", "status", "mailboxes", "messages", "size")
+    rows = [(s.id, s.account, s.time, s.status, s.mailboxes, f"{s.messages:,}", size(s.octets)) for s in found]
+    print_table(columns, rows, numeric=columns[4:])
+
+
+def _snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "id": snapshot.id,
+        "account": snapshot.account,
+        "time": snapshot.time,
+        "status": snapshot.status,
+        "mailboxes": snapshot.mailboxes,
+        "messages": snapshot.messages,
+        "bytes": snapshot.octets,
+        "held": False,
+    }
+
+
+def ls(
+    place: Place,
+    mailbox: Annotated[
+        str | None, typer.Argument(metavar="[MAILBOX]", show_default=False, help="List its messages.")
+    ] = None,
+    config: ConfigOption = None,
+    vault: VaultOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the mailboxes of a snapshot, or the messages of one mailbox."""
+    opened = Wiring(config, vault).vault
+    boxes = opened.tree(find(opened, place)).mailboxes
+    if mailbox is None:
+        _print_mailboxes(boxes, as_json=as_json)
+        return
+    box = next((b for b in boxes if b.name == mailbox), None)
+    if box is None:
+        hint = f"`restante ls {place}` lists the mailboxes"
+        raise UsageTrouble(f"no mailbox {mailbox} in {place}", hint=hint)
+    _print_messages(opened, box, as_json=as_json)
+
+
+def find(vault: Vault, place: str) -> Snapshot:
+    """Return the snapshot that `ACCOUNT[@TIME]` names. Raises SnapshotMissing."""
+    return vault.find(*wanted(place))
+
+
+def _print_mailboxes(boxes: tuple[Mailbox, ...], *, as_json: bool) -> None:
+    if as_json:
+        print_json([
+            {"mailbox": b.name, "messages": b.messages, "bytes": b.octets, "special_use": b.special_use,
+             "subscribed": b.subscribed}
+            for b in boxes
+        ])  # fmt: skip
+        return
+    columns = ("mailbox", "messages", "size", "use", "subscribed")
+    rows = [
+        (
+            b.name,
+            f"{b.messages:,}",
+            size(b.octets),
+            (b.special_use or "").removeprefix("\\"),
+            "yes" if b.subscribed else "",
+        )
+        for b in boxes
+    ]
+    print_table(columns, rows, numeric=("messages", "size"))
+
+
+def _print_messages(vault: Vault, box: Mailbox, *, as_json: bool) -> None:
+    rows = list(vault.rows(box))
+    flags = dict(vault.flags(box))
+    # Without the content key the catalogue stays shut; the table of rows does not.
+    entries = vault.catalogue({row.blob for row in rows}) if vault.can_read_mail else {}
+    documents = [_message_document(row, flags.get(row.uid, ()), entries.get(row.blob)) for row in rows]
+    if as_json:
+        print_json(documents)
+        return
+    columns = ("uid", "id", "date", "from", "subject", "size", "flags")
+    table = [
+        (d["uid"], d["id"], d["date"] or d["internaldate"] or "", d["from"] or "", d["subject"] or "", size(d["size"]),
+         " ".join(flag.removeprefix("\\") for flag in d["flags"]))
+        for d in documents
+    ]  # fmt: skip
+    print_table(columns, table, numeric=("uid", "size"))
+    if not vault.can_read_mail:
+        print_line("\nThis key can't read mail: senders and subjects are not shown.")
+
+
+def _message_document(row: MessageRow, flags: Flags, entry: CatalogueEntry | None) -> dict[str, Any]:
+    return {
+        "uid": row.uid,
+        "id": row.blob.hex(),
+        "date": utc(header_date(entry.date)) if entry else None,
+        "internaldate": utc(internal_date(row.internaldate)),
+        "from": readable(entry.sender) if entry else None,
+        "subject": readable(entry.subject) if entry else None,
+        "size": row.size,
+        "flags": list(flags),
+    }
+
+
+def cat(
+    place: Place,
+    message: Annotated[
+        str,
+        typer.Argument(metavar="ID", show_default=False, help="A message's id, as `ls` shows it, or its beginning."),
+    ],
+    config: ConfigOption = None,
+    vault: VaultOption = None,
+) -> None:
+    """Write one message's exact bytes to stdout."""
+    opened = Wiring(config, vault).vault
+    blob = _message_of(opened, find(opened, place), message.lower(), place)
+    octets = opened.read_message(blob)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(octets)
+    sys.stdout.buffer.flush()
+
+
+def _message_of(vault: Vault, snapshot: Snapshot, start: str, place: str) -> BlobId:
+    if len(start) < SHORTEST_ID:
+        raise UsageTrouble(f"{start} is too short for a message id", hint=f"give at least {SHORTEST_ID} digits of it")
+    rows = (row for box in vault.tree(snapshot).mailboxes for row in vault.rows(box))
+    found = {row.blob for row in rows if row.blob.hex().startswith(start)}
+    if not found:
+        raise UsageTrouble(f"no message {start} in {place}", hint=f"`restante ls {place} MAILBOX` lists messages")
+    if len(found) > 1:
+        raise UsageTrouble(f"{len(found)} messages begin with {start}", hint="give more digits of the id")
+    return found.pop()
+
+
+def diff(
+    before: Annotated[str, typer.Argument(metavar="ACCOUNT@TIME", show_default=False, help="The earlier snapshot.")],
+    after: Annotated[str, typer.Argument(metavar="ACCOUNT@TIME", show_default=False, help="The later one.")],
+    config: ConfigOption = None,
+    vault: VaultOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what came, went, moved and changed flags between two snapshots."""
+    opened = Wiring(config, vault).vault
+    first, second = find(opened, before), find(opened, after)
+    found = compare(_placed(opened, first), _placed(opened, second))
+    print_json(_difference_document(first, second, found)) if as_json else _print_difference(found)
+
+
+def _placed(vault: Vault, snapshot: Snapshot) -> dict[str, Iterator[Placed]]:
+    return {box.name: _messages(vault, box) for box in vault.tree(snapshot).mailboxes}
+
+
+def _messages(vault: Vault, box: Mailbox) -> Iterator[Placed]:
+    for row, (_uid, flags) in zip(vault.rows(box), vault.flags(box), strict=True):
+        yield Placed(box.name, row.uid, row.blob, flags)
+
+
+def _difference_document(before: Snapshot, after: Snapshot, found: Difference) -> dict[str, Any]:
+    def one(placed: Placed) -> dict[str, Any]:
+        return {"mailbox": placed.mailbox, "uid": placed.uid, "id": placed.blob.hex()}
+
+    def pair(moved: Moved) -> dict[str, Any]:
+        return {"id": moved.after.blob.hex(), "from": one(moved.before), "to": one(moved.after)}
+
+    def flags(moved: Moved) -> dict[str, Any]:
+        return {**one(moved.after), "before": list(moved.before.flags), "after": list(moved.after.flags)}
+
+    return {
+        "before": before.id,
+        "after": after.id,
+        "mailboxes": {"came": found.mailboxes_came, "went": found.mailboxes_went},
+        "came": [one(p) for p in found.came],
+        "went": [one(p) for p in found.went],
+        "moved": [pair(m) for m in found.moved],
+        "flags": [flags(m) for m in found.flags],
+    }
+
+
+def _print_difference(found: Difference) -> None:
+    rows: list[tuple[str, str, str, str]] = []
+    rows += [("mailbox came", name, "", "") for name in found.mailboxes_came]
+    rows += [("mailbox went", name, "", "") for name in found.mailboxes_went]
+    rows += [("came", p.mailbox, str(p.uid), p.blob.hex()) for p in found.came]
+    rows += [("went", p.mailbox, str(p.uid), p.blob.hex()) for p in found.went]
+    rows += [
+        ("moved", f"{m.before.mailbox} → {m.after.mailbox}", str(m.after.uid), m.after.blob.hex()) for m in found.moved
+    ]
+    rows += [("flags", m.after.mailbox, str(m.after.uid), _flag_change(m)) for m in found.flags]
+    if rows:
+        print_table(("what", "mailbox", "uid", "id"), rows, numeric=("uid",))
+    else:
+        print_line("Nothing differs.")
+
+
+def _flag_change(moved: Moved) -> str:
+    before, after = set(moved.before.flags), set(moved.after.flags)
+    return " ".join([*(f"+{f}" for f in sorted(after - before)), *(f"-{f}" for f in sorted(before - after))])

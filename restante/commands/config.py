@@ -1,0 +1,55 @@
+"""`restante config …`."""
+
+from __future__ import annotations
+
+import typer
+
+from restante.config import Config
+from restante.errors import ConfigFaults, Exit, UsageTrouble
+from restante.example import example_config
+from restante.loading import PLACES, find_config, load_config
+from restante.options import ConfigOption, JsonOption
+from restante.output import count, print_json, print_line
+
+app = typer.Typer(help="The configuration.", no_args_is_help=True)
+
+
+@app.callback()
+def config() -> None:
+    """Look after the configuration."""
+
+
+@app.command()
+def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Validate a configuration; tell all that is wrong with it, each with its line."""
+    file = find_config(config)
+    if file is None:
+        places = " or ".join(map(str, PLACES))
+        hint = "name one with -c; `restante config example` prints one to start from"
+        raise UsageTrouble(f"no configuration: neither -c, nor RESTANTE_CONFIG, nor {places}", hint=hint)
+    try:
+        loaded = load_config(file)
+    except ConfigFaults as trouble:
+        if not as_json:
+            raise
+        faults = [fault._asdict() for fault in trouble.faults]
+        print_json({"status": "failed", "file": str(file), "faults": faults})
+        raise typer.Exit(Exit.USAGE) from None
+    if as_json:
+        print_json({"status": "complete", "file": str(file), "faults": []})
+        return
+    accounts, jobs = count(len(loaded.config.accounts), "account"), count(len(loaded.config.jobs), "job")
+    print_line(f"{file} is sound: {accounts}, {jobs}.")
+
+
+@app.command()
+def schema() -> None:
+    """Print the configuration's JSON Schema, for editors."""
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+    print_json(document)
+
+
+@app.command()
+def example() -> None:
+    """Print a configuration to start from."""
+    typer.echo(example_config(), nl=False)

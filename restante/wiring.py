@@ -1,0 +1,117 @@
+"""From a command's options to the things it works with: configuration, store, vault, accounts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+
+from backup import SourceAccount
+from imap.url import parse_url
+from restante.config import Account
+from restante.errors import UsageTrouble
+from restante.loading import Loaded, find_config, load_config
+from restante.secrets import account_login, url_login, vault_secret
+from vault.errors import StoreError
+from vault.slots import Secret
+from vault.stores import open_store
+from vault.stores.base import FullStore
+from vault.vault import Vault, open_vault
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What one command was told; reads the configuration and asks for secrets only when they are needed."""
+
+    config: Path | None
+    vault_option: str | None
+
+    @cached_property
+    def loaded(self) -> Loaded | None:
+        """The configuration, or None where there is none. Raises UsageTrouble, ConfigFaults."""
+        file = find_config(self.config)
+        return load_config(file) if file is not None else None
+
+    @property
+    def vault_url(self) -> str:
+        """The vault's URL: the option's, else the configuration's. Raises UsageTrouble."""
+        if self.vault_option:
+            return self.vault_option
+        if self.loaded is not None:
+            return self.loaded.config.vault.url
+        hint = "give --vault s3://bucket/prefix or --vault file:///directory, or name a configuration with -c"
+        raise UsageTrouble("no vault was named", hint=hint)
+
+    @cached_property
+    def store(self) -> FullStore:
+        """The vault's store. Raises UsageTrouble on a URL that names none."""
+        try:
+            return open_store(self.vault_url)
+        except StoreError as error:  # it connects to nothing yet, so it can only be the URL
+            raise UsageTrouble(error.message, hint=error.hint) from None
+
+    @cached_property
+    def secret(self) -> Secret:
+        """What opens the vault."""
+        return vault_secret(self.loaded)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """The vault, opened. Raises WrongSecret, VaultError, StoreError."""
+        return open_vault(self.store, self.secret, cache=self.cache)
+
+    @cached_property
+    def cache(self) -> Path:
+        """The directory for what may be lost: the index cache and the ledgers of restores."""
+        if self.loaded is not None and self.loaded.config.vault.cache is not None:
+            return self.loaded.path(self.loaded.config.vault.cache)
+        home = os.environ.get("XDG_CACHE_HOME")
+        return (Path(home) if home else Path.home() / ".cache") / "restante"
+
+    def accounts(self, names: list[str], job: str | None) -> list[SourceAccount]:
+        """Return the accounts that a command names, or all of the configuration. Raises UsageTrouble."""
+        if names and job:
+            raise UsageTrouble("accounts and --job were both given", hint="give one of the two")
+        if names:
+            return [self._url_account(name) if "://" in name else self._account(self._named(name)) for name in names]
+        chosen = self._of_job(job) if job else self._configured()
+        return [self._account(account) for account in chosen]
+
+    def _configured(self) -> list[Account]:
+        if self.loaded is None or not self.loaded.config.accounts:
+            hint = "name an account by URL (imaps://user@host), or list accounts in a configuration"
+            raise UsageTrouble("no account was named", hint=hint)
+        return self.loaded.config.accounts
+
+    def _of_job(self, name: str) -> list[Account]:
+        jobs = {job.name: job for job in (self.loaded.config.jobs if self.loaded else [])}
+        if name not in jobs:
+            raise UsageTrouble(f"no job is called {name}", hint=_suggestion(name, list(jobs), "job"))
+        globs = jobs[name].accounts
+        return [a for a in self._configured() if any(fnmatchcase(a.name, glob) for glob in globs)]
+
+    def _named(self, name: str) -> Account:
+        known = {account.name: account for account in (self.loaded.config.accounts if self.loaded else [])}
+        if name not in known:
+            raise UsageTrouble(f"no account is called {name}", hint=_suggestion(name, list(known), "account"))
+        return known[name]
+
+    def _account(self, account: Account) -> SourceAccount:
+        endpoint = parse_url(account.url)
+        assert self.loaded is not None
+        login = account_login(self.loaded, account) or url_login("SOURCE", account.name)
+        return SourceAccount(account.name, endpoint, login, tuple(account.exclude))
+
+    def _url_account(self, url: str) -> SourceAccount:
+        endpoint = parse_url(url)
+        return SourceAccount(endpoint.account, endpoint, url_login("SOURCE", endpoint.account))
+
+
+def _suggestion(name: str, known: list[str], kind: str) -> str:
+    if not known:
+        return f"the configuration lists no {kind}s; name one with -c"
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known)[:10])}"
