@@ -1,0 +1,142 @@
+"""`restante config`: all faults at once, each with its line; sample and schema say what the declaration says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from restante.errors import ConfigFaults
+from restante.loading import load_config
+from tests.cli.command import ROOT, Command, assert_one_error
+from tests.secret import new_secret
+
+FIVE_FAULTS = f"""\
+vault:
+  url: ftp://backup.example.org/mail
+  chache: /var/cache/restante
+accounts:
+  - name: alice@example.org
+    url: imaps://alice:{new_secret()}@mail.example.org
+    exclude: Junk
+  - name: alice@example.org
+    url: imaps://bob@mail.example.org
+"""
+
+
+ALICE = "vault:\n  url: file:///x\naccounts:\n  - name: alice\n    url: imaps://a@b\n"
+
+
+def write(command: Command, text: str) -> str:
+    file = command.cwd / "five.yaml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_five_faults_are_told_at_once_each_with_its_line_and_a_hint(command: Command) -> None:
+    file = write(command, FIVE_FAULTS)
+    outcome = command("config", "check", "-c", file)
+    assert outcome.code == 2
+    assert [line.split(":")[2] for line in outcome.errors] == ["2", "3", "6", "7", "8"]
+    assert len(outcome.hints) == 5
+    assert outcome.out == ""
+
+
+def test_other_commands_tell_the_same_faults(command: Command) -> None:
+    file = write(command, FIVE_FAULTS)
+    assert command("backup", "-c", file).err == command("config", "check", "-c", file).err
+
+
+def test_faults_come_as_json_too(command: Command) -> None:
+    outcome = command("config", "check", "--json", "-c", write(command, FIVE_FAULTS))
+    assert outcome.code == 2
+    assert outcome.err == ""
+    assert outcome.document["status"] == "failed"
+    assert {fault["path"] for fault in outcome.document["faults"]} == {
+        "vault.url", "vault.chache", "accounts.0.url", "accounts.0.exclude", "accounts.1.name",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text, line, words",
+    [
+        ("vault:\n\turl: file:///x\n", 2, "not YAML"),
+        ("", 1, "vault is missing"),
+        ("vault:\n  url: file:///x\naccounts:\n  name: alice\n", 3, "accounts"),
+        ("vault:\n  url: file:///x\n  url: file:///y\n", 3, "set twice"),
+        ("vault:\n  url: file:///x\n  passphrase_env: A\n  key_file: b\n", 4, "both set"),
+        ("vault:\n  url: s3://key:secret@bucket/x\n", 2, "credentials"),
+        ("vault:\n  url: file:///x\njobs:\n  - name: nightly\n    accounts: ['nobody*']\n", 5, "matches no account"),
+        ("vault:\n  url: file:///x\nlimits:\n  connections: 99\n", 4, "less than or equal to 16"),
+        (ALICE + "    password: x\n", 6, "not a setting"),
+        (ALICE + "    oauth2: {}\n", 6, "token"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_with_its_line(command: Command, text: str, line: int, words: str) -> None:
+    file = write(command, text)
+    assert_one_error(command("config", "check", "-c", file), 2, f"{file}:{line}: ", words)
+
+
+def test_a_sound_configuration_is_called_sound(command: Command) -> None:
+    outcome = command.well("config", "check", "-c", str(ROOT / "config.example.yaml"))
+    assert "is sound: 1 account, 1 job" in outcome.out
+
+
+def test_a_missing_configuration_is_told(command: Command) -> None:
+    assert_one_error(command("config", "check", "-c", "nowhere.yaml"), 2, "nowhere.yaml")
+    assert_one_error(command("config", "check", RESTANTE_CONFIG="nowhere.yaml"), 2, "nowhere.yaml")
+
+
+def test_the_configuration_is_found_where_the_page_says(command: Command) -> None:
+    (command.cwd / "restante.yaml").write_text("vault:\n  url: file:///here\n")
+    named = command.cwd / "named.yaml"
+    named.write_text("vault:\n  url: file:///named\n")
+    assert "restante.yaml is sound" in command.well("config", "check").out
+    assert "named.yaml is sound" in command.well("config", "check", RESTANTE_CONFIG=str(named)).out
+    assert "named.yaml is sound" in command.well("config", "check", "-c", str(named), RESTANTE_CONFIG="other").out
+
+
+def test_the_sample_file_is_what_the_declaration_generates(command: Command) -> None:
+    assert command.well("config", "example").out == (ROOT / "config.example.yaml").read_text()
+
+
+def test_the_schema_names_every_setting_and_allows_no_other(command: Command) -> None:
+    schema = command.well("config", "schema").document
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert set(schema["properties"]) == {"vault", "accounts", "jobs", "limits"}
+    assert schema["required"] == ["vault"]
+    for section in (schema, *schema["$defs"].values()):
+        assert section["additionalProperties"] is False
+        assert all({"description", "$ref"} & set(setting) for setting in section["properties"].values())
+
+
+def test_every_setting_commented_out_in_the_sample_is_valid_when_it_is_put_in(tmp_path: Path) -> None:
+    lines = (ROOT / "config.example.yaml").read_text().splitlines()
+    settings = [number for number, line in enumerate(lines) if _is_commented_setting(line)]
+    assert len(settings) > 5
+    file = tmp_path / "one.yaml"
+    for number in settings:
+        file.write_text("\n".join([*lines[:number], lines[number].replace("# ", "", 1), *lines[number + 1 :]]))
+        assert all("both set" in message for message in messages(file)), lines[number]
+
+
+def messages(file: Path) -> list[str]:
+    try:
+        load_config(file)
+    except ConfigFaults as trouble:
+        return [fault.message for fault in trouble.faults]
+    return []
+
+
+def _is_commented_setting(line: str) -> bool:
+    """Whether a line is a plain setting behind one `# `, not prose and not a part of a section behind `# `."""
+    return re.fullmatch(r" *# [a-z_]+: \S.*", line) is not None
+
+
+def test_relative_paths_start_at_the_file(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    (folder / "secret").write_text(new_secret() + "\n")
+    (folder / "conf.yaml").write_text(f"vault:\n  url: file://{tmp_path}/v\n  passphrase_file: secret\n")
+    command.well("init", "-c", str(folder / "conf.yaml"))

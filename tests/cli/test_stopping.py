@@ -1,0 +1,73 @@
+"""Being told to stop: a checkpoint, exit code 130, and a next run that goes on from there."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Command
+from tests.secret import new_secret
+from tests.servers import DovecotServer
+from tests.servers.dovecot import User
+
+MESSAGES = 4000
+
+
+@pytest.fixture
+def user(dovecot: DovecotServer) -> User:
+    """An account with enough mail that a backup takes a while."""
+    user = dovecot.new_user()
+    folder = dovecot.home(user.name) / "Maildir"
+    for name in ("cur", "new", "tmp"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for number in range(MESSAGES):
+        body = f"{secrets.token_urlsafe(6)}\r\n" * 500
+        (folder / "new" / f"17000{number:05}.1.host").write_text(f"Subject: {number}\r\n\r\n{body}")
+    dovecot.own(folder)
+    return user
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_backup_that_is_told_to_stop_writes_a_checkpoint_and_the_next_run_goes_on(
+    command: Command, dovecot: DovecotServer, user: User, tmp_path: Path, number: signal.Signals
+) -> None:
+    ready = command.with_(
+        RESTANTE_VAULT=f"file://{tmp_path}/vault",
+        RESTANTE_PASSPHRASE=new_secret(),
+        RESTANTE_SOURCE_PASSWORD=user.password,
+    )
+    ready.process("init").communicate()
+    process = ready.process("backup", dovecot.url(user.name), "--json")
+    packs = tmp_path / "vault" / "packs"
+    while process.poll() is None and not (packs.exists() and any(packs.rglob("*"))):
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, (out, err)
+    assert b"stopping" in err
+    assert b"Traceback" not in err
+    ready.well("check", "--read")
+    first = ready.well("snapshots", "--json").document
+    assert [shot["status"] for shot in first] == ["partial"]
+    report = ready.well("backup", dovecot.url(user.name), "--json").document["accounts"][0]
+    assert report["messages"] == MESSAGES
+    assert report["new_messages"] == MESSAGES - first[0]["messages"]
+
+
+def test_other_commands_leave_with_130_at_once(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "passphrase").write_text(new_secret())
+    ready = command.with_(RESTANTE_VAULT=f"file://{tmp_path}/vault")
+    named = ready.with_(RESTANTE_PASSPHRASE_FILE="passphrase")
+    named.process("init").communicate()
+    config = tmp_path / "slow.yaml"
+    config.write_text(f"vault:\n  url: file://{tmp_path}/vault\n  passphrase_command: sleep 30\n")
+    process = ready.process("snapshots", "-c", str(config))
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
