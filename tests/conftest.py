@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from tests.servers import CyrusServer, DovecotServer, RcloneS3
 
-pytest_plugins = ["tests.leaks"]
+pytest_plugins = ["tests.leaks", "pytester"]
 
 settings.register_profile("house", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)

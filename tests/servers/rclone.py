@@ -38,8 +38,8 @@ class RcloneS3:
         configuration.touch()
         keys = {"RCLONE_AUTH_KEY": f'"{server.access_key},{server.secret_key}"'}
         where = ["--config", str(configuration), "--addr", f"127.0.0.1:{server.port}"]
-        # Next to no cache: a test may change an object's file under the server. With 0s rclone spins for seconds.
-        caches = ["--vfs-cache-mode", "off", "--dir-cache-time", "20ms"]
+        # Next to no cache, so that a test may change an object's file under the server; with 0s rclone only spins.
+        caches = ["--vfs-cache-mode", "off", "--dir-cache-time", "1ms"]
         command = [program, "serve", "s3", *where, *caches, str(server.data)]
         server._server = Server(command, [server.port], directory / "rclone.log", {"HOME": str(directory), **keys})
         server._server.start()
