@@ -214,6 +214,7 @@ class Wire:
             text = text.replace(octets, b"[secret]")
         status = parse_status(text)
         if status is None:
+            self.dead = True
             raise garbage()
         return status
 

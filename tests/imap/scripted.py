@@ -135,7 +135,7 @@ def scripted_session(
         "EXAMINE": [b"* 9 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT 10]\r\nTAG OK\r\n"]
     }
     greeting = b"* OK [CAPABILITY " + capabilities + b"] ready\r\n"
-    script = Script({**rules, **opening}, greeting, capabilities, wants_literals)
+    script = Script({**opening, **rules}, greeting, capabilities, wants_literals)
     with (
         scripted(script) as server,
         open_session(server.endpoint(), Login(lambda: PASSWORD), timeout=timeout) as session,
