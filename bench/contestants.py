@@ -38,8 +38,9 @@ class Restante:
         self.work.mkdir(parents=True, exist_ok=True)
         self.env = {**self.bucket.env, "RESTANTE_PASSPHRASE": secrets.token_hex(16)}
 
-    def _run(self, *arguments: str, env: dict[str, str] | None = None) -> Cost:
-        command = [sys.executable, "-m", "restante", "--config", str(self.work / "restante.yaml"), *arguments]
+    def _run(self, verb: str, *arguments: str, env: dict[str, str] | None = None) -> Cost:
+        config = ["--config", str(self.work / "restante.yaml")]
+        command = [sys.executable, "-m", "restante", verb, *config, *arguments]
         return measure([command], env={**self.env, **(env or {})}, log=self.work / "restante.log")
 
     def start(self, server: MailServer) -> None:

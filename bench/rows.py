@@ -22,6 +22,7 @@ class Figures:
     puts: int | None = None
     round_trips: int | None = None
     downloaded: int | None = None
+    linked: int | None = None
 
 
 def figures(result: Round | Cost, *, before: Cost | None = None) -> Figures:
@@ -32,8 +33,9 @@ def figures(result: Round | Cost, *, before: Cost | None = None) -> Figures:
     accounts = result.report.get("accounts", [])
     trips = max((one["round_trips"] for one in accounts), default=None)
     downloaded = sum(one["downloaded_bytes"] for one in accounts) if accounts else None
-    puts = result.report.get("store_puts")
-    return Figures(cost.wall, cost.cpu, cost.peak, result.added.octets, result.added.objects, puts, trips, downloaded)
+    linked = sum(one["linked_messages"] for one in accounts) if accounts else None
+    puts, added = result.report.get("store_puts"), result.added
+    return Figures(cost.wall, cost.cpu, cost.peak, added.octets, added.objects, puts, trips, downloaded, linked)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Row:
     step: str
     by: dict[str, Figures]
     accounts: int = 1
+    moved: int = 0
 
 
 @dataclass(frozen=True)

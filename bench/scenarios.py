@@ -146,7 +146,8 @@ def mailbox_rounds(bench: Bench) -> Iterator[Row]:
                     pass
                 case _:
                     move(server, "reader", MANY, size.moved, "Moved")
-            yield Row(name, step, {**others.backup(server), **_ours(restante.backup())})
+            moved = size.moved if step.endswith(" moved") else 0
+            yield Row(name, step, {**others.backup(server), **_ours(restante.backup())}, moved=moved)
         others.close()
 
 

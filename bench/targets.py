@@ -32,8 +32,8 @@ def _alone(row: Row, ours: Figures) -> list[Target]:
         case "first backup" if ours.objects is not None and ours.octets is not None:
             allowed = ours.octets / (12 << 20) + 4 + row.accounts
             limits += [("objects written, of one per 12 MiB, four, one an account", allowed, ours.objects)]
-        case moved if moved.endswith(" moved"):
-            limits += [("octets of bodies fetched", 0, ours.downloaded)]
+        case _ if row.moved and ours.linked is not None:
+            limits += [("bodies fetched though the vault has them", 0, row.moved - ours.linked)]
         case _:
             pass
     limits += [("peak memory, MiB", 300, ours.peak)]
