@@ -70,6 +70,8 @@ class Wire:
         self._abandoned: list[bytes] = []
         self._streaming = False
         sock.settimeout(timeout)
+        # Else the kernel holds back a command's last piece until the server has acknowledged the one before.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def run(self, *parts: Part, what: str) -> tuple[list[Response], Status]:
         """Send a command, return all untagged responses up to its end. Raises Refused or Throttled on NO and BAD."""
@@ -111,11 +113,17 @@ class Wire:
                 continue
             unasked = len(part.value) <= self.literal_limit
             line += b"{%d%b}\r\n" % (len(part.value), b"+" if unasked else b"")
-            self._send(line)
-            line = bytearray()
-            if not unasked and not self._invited(tag, what):
-                return tag
-            self._send(part.value)
+            if unasked and len(part.value) < _SLICE:
+                line += part.value
+            else:
+                self._send(line)
+                line = bytearray()
+                if not unasked and not self._invited(tag, what):
+                    return tag
+                self._send(part.value)
+            if len(line) >= _SLICE:
+                self._send(line)
+                line = bytearray()
         self._send(line + b"\r\n")
         return tag
 

@@ -63,7 +63,7 @@ def test_what_cyrus_takes_comes_back_as_cyrus_shows_it(cyrus: CyrusServer, open_
 
 
 def trace(directory: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Tell everything of the files in a Maildir that a client could change: names, times, contents; not Dovecot's logs."""
+    """Tell all of a Maildir's files that a client could change: names, times, contents; not Dovecot's caches."""
     return {
         str(path): (path.stat().st_mtime_ns, path.stat().st_ino, path.read_bytes())
         for path in directory.rglob("*")
