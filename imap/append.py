@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from imap.errors import ConnectionLost, ImapError, Throttled
+from imap.arguments import Octets, Part, astring
+from imap.errors import ConnectionLost, ImapError, Refused, Throttled
 from imap.model import Appended, Outgoing
 from imap.refusal import refusal
 from imap.sets import parse_ranges
 from imap.tokens import Status
-from imap.wire import Octets, Part, Wire, astring
+from imap.wire import Wire
 
 BATCH_OCTETS = 8 << 20
 BATCH_MESSAGES = 100
@@ -76,8 +77,9 @@ def _store(wire: Wire, raw: bytes, batch: Sequence[Outgoing], name: str) -> list
     error = refusal(status, f"storing in {name}")
     if isinstance(error, Throttled):
         raise error
-    if status.code_name == "TRYCREATE" and not _is_there(wire, raw):
-        raise error
+    # GNU's imap4d writes the code after its first word.
+    if (status.code_name == "TRYCREATE" or "[TRYCREATE]" in status.text) and not _is_there(wire, raw):
+        raise Refused(error.message, code="TRYCREATE")
     if len(batch) == 1:
         return [_once_more(wire, raw, batch[0], status)]
     return [result for message in batch for result in _store(wire, raw, [message], name)]

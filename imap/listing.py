@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from imap.arguments import astring
 from imap.errors import ConnectionLost
 from imap.model import ListedMailbox, MailboxStatus, Namespace
 from imap.names import unique_names
 from imap.tokens import Response, Status, Value, kind_of, tokens
-from imap.wire import Wire, astring
+from imap.wire import Wire
 
 _ROLES = {
     r.lower(): r for r in ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important")

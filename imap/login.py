@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
+from imap.arguments import astring
 from imap.connect import greeted_capabilities
 from imap.errors import ImapError, LoginRefused, Throttled
 from imap.model import Endpoint, Login
 from imap.refusal import named_wait, wants_us_to_wait
 from imap.tokens import Response, Status, kind_of
-from imap.wire import Wire, astring
+from imap.wire import Wire
 
 Mechanism = tuple[str, bytes, bytes]
 """SASL name, initial response, and what to answer to a challenge that explains a failure."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from imap.arguments import Part, astring
 from imap.model import Opened
 from imap.scan import flags_of, uid_of
 from imap.sets import Range, parse_ranges
-from imap.tokens import Response, Value, fetch_attributes, kind_of, parse_status, tokens
-from imap.wire import Part, Wire, astring
+from imap.tokens import Response, fetch_attributes, kind_of, parse_status, tokens
+from imap.wire import Wire
 
 
 def open_mailbox(
@@ -28,53 +29,61 @@ def open_mailbox(
     return _opened(responses, known)
 
 
-def _opened(responses: Iterable[Response], known: tuple[int, int] | None) -> Opened:
-    exists = 0
-    codes: dict[bytes, bytes] = {}
-    flags: list[Value] = []
-    vanished: list[Range] = []
-    changed: dict[int, tuple[str, ...]] = {}
-    for response in responses:
-        kind, number = kind_of(response)
-        match kind:
-            case b"EXISTS":
-                exists = number
-            case b"OK":
-                status = parse_status(response.text)
-                if status and status.code:
-                    code, _, rest = status.code.partition(b" ")
-                    codes[code.upper()] = rest
-            case b"FLAGS":
-                flags = tokens(response, 8)
-            case b"VANISHED":
-                vanished.extend(vanished_ranges(response))
-            case b"FETCH":
-                attributes = fetch_attributes(response) or {}
-                if (uid := uid_of(attributes)) and b"FLAGS" in attributes:
-                    changed[uid] = flags_of(attributes[b"FLAGS"])
+def _opened(responses: list[Response], known: tuple[int, int] | None) -> Opened:
+    ours = _since_closed(responses)
+    numbers = dict(kind_of(response) for response in ours)
+    codes = dict(_codes(ours))
     uidvalidity = _number(codes.get(b"UIDVALIDITY")) or 0
     caught_up = known is not None and known[0] == uidvalidity
     return Opened(
         uidvalidity=uidvalidity,
         uidnext=_number(codes.get(b"UIDNEXT")),
-        exists=exists,
+        exists=numbers.get(b"EXISTS", 0),
         highestmodseq=_number(codes.get(b"HIGHESTMODSEQ")) or None,
-        permanent_flags=_permanent(codes, flags),
-        vanished=tuple(sorted(vanished)) if caught_up else None,
-        changed=tuple(sorted(changed.items())) if caught_up else None,
+        permanent_flags=_permanent(codes, ours),
+        vanished=tuple(sorted(_vanished(ours))) if caught_up else None,
+        changed=tuple(sorted(_changed(ours).items())) if caught_up else None,
     )
 
 
-def vanished_ranges(response: Response) -> list[Range]:
+def _since_closed(responses: list[Response]) -> list[Response]:
+    """Leave out what is still about the mailbox that was open before (RFC 7162 §3.2.11)."""
+    for at, response in enumerate(responses):
+        if response.text[:13].upper() == b"* OK [CLOSED]":
+            return responses[at + 1 :]
+    return responses
+
+
+def _codes(responses: Iterable[Response]) -> Iterator[tuple[bytes, bytes]]:
+    for response in responses:
+        if kind_of(response)[0] == b"OK" and (status := parse_status(response.text)) and status.code:
+            code, _, rest = status.code.partition(b" ")
+            yield code.upper(), rest
+
+
+def _vanished(responses: Iterable[Response]) -> Iterator[Range]:
     """Read `* VANISHED (EARLIER) 41,43:116` (RFC 7162 §3.2.10)."""
-    last = tokens(response, 11)[-1:]
-    return list(parse_ranges(last[0])) if last and isinstance(last[0], bytes) else []
+    for response in responses:
+        if kind_of(response)[0] == b"VANISHED":
+            last = tokens(response, 11)[-1:]
+            yield from parse_ranges(last[0]) if last and isinstance(last[0], bytes) else ()
 
 
-def _permanent(codes: dict[bytes, bytes], flags: list[Value]) -> frozenset[str]:
+def _changed(responses: Iterable[Response]) -> dict[int, tuple[str, ...]]:
+    changed: dict[int, tuple[str, ...]] = {}
+    for response in responses:
+        attributes = fetch_attributes(response) or {}
+        if (uid := uid_of(attributes)) and b"FLAGS" in attributes:
+            changed[uid] = flags_of(attributes[b"FLAGS"])
+    return changed
+
+
+def _permanent(codes: dict[bytes, bytes], responses: Iterable[Response]) -> frozenset[str]:
     """Return what may be stored: PERMANENTFLAGS, or all of FLAGS where it is absent (RFC 9051 §7.1)."""
     if b"PERMANENTFLAGS" in codes:
         flags = tokens(Response(codes[b"PERMANENTFLAGS"]))
+    else:
+        flags = next((tokens(r, 8) for r in responses if kind_of(r)[0] == b"FLAGS"), [])
     inner = flags[0] if flags else []
     if not isinstance(inner, list):
         return frozenset()

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from imap import append, fetch, listing, scan
+from imap.arguments import Part, astring
 from imap.connect import connect, greeted_capabilities
 from imap.errors import Refused
 from imap.login import ask_capabilities, log_in
@@ -27,7 +28,7 @@ from imap.opening import open_mailbox
 from imap.profiles import Profile, ServerIdKind, choose
 from imap.sets import Range, split, write_set
 from imap.tokens import kind_of, tokens
-from imap.wire import Part, Wire, astring
+from imap.wire import Wire
 
 _ANY = 1 << 62
 
@@ -175,7 +176,13 @@ class Session:
         Raises Refused with code `TRYCREATE` when the mailbox is not there, Throttled, and AppendInterrupted (a
         ConnectionLost), which tells what is done.
         """
-        return append.append(self._wire, raw, messages, self.capabilities, name=decode_name(raw))
+        results = append.append(self._wire, raw, messages, self.capabilities, name=decode_name(raw))
+        for flag in self.profile.flags_after_append:
+            pairs = zip(results, messages, strict=True)
+            if uids := [result.uid for result, message in pairs if result.uid and flag in message.flags]:
+                self.select(raw)
+                self.store_flags(uids, [flag], add=True)
+        return results
 
     def store_flags(self, uids: Sequence[int], flags: Sequence[str], *, add: bool = False) -> None:
         """Give messages of the selected mailbox exactly these flags, or with `add` these too. Raises Refused."""

@@ -61,26 +61,27 @@ def tokens(response: Response, start: int = 0) -> list[Value]:
         if match is None:
             raise garbage()
         position = match.end()
-        match match.lastgroup:
-            case "open":
-                stack.append(out)
-                out = []
-            case "close":
-                if not stack:
-                    raise garbage()
-                inner, out = out, stack.pop()
-                out.append(inner)
-            case "literal":
-                out.append(next(literals, b""))
-            case "quoted":
-                quoted: bytes = match["quoted"]
-                out.append(_ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted)
-            case _:
-                atom: bytes = match["atom"]
-                out.append(None if atom.upper() == b"NIL" else atom)
+        if match.lastgroup == "open":
+            stack.append(out)
+            out = []
+        elif match.lastgroup == "close":
+            if not stack:
+                raise garbage()
+            inner, out = out, stack.pop()
+            out.append(inner)
+        else:
+            out.append(next(literals, b"") if match.lastgroup == "literal" else _string(match))
     if stack:
         raise garbage()
     return out
+
+
+def _string(match: re.Match[bytes]) -> Value:
+    quoted: bytes | None = match["quoted"]
+    if quoted is not None:
+        return _ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted
+    atom: bytes = match["atom"]
+    return None if atom.upper() == b"NIL" else atom
 
 
 def kind_of(response: Response) -> tuple[bytes, int]:

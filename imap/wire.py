@@ -12,8 +12,8 @@ import re
 import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field
 
+from imap.arguments import Part
 from imap.errors import ConnectionLost
 from imap.refusal import farewell, refusal
 from imap.sets import parse_ranges
@@ -23,24 +23,6 @@ _LONGEST_LINE = 64 << 20
 _LONGEST_LITERAL = 4 << 30
 _SLICE = 1 << 18
 _NO_LITERAL = re.compile(rb"\S+ (?:OK|NO|BAD|BYE|PREAUTH)\b", re.IGNORECASE)
-_QUOTABLE = re.compile(rb"[\x20-\x7e]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Octets:
-    """An argument of a command that goes out as a literal: these octets and no others."""
-
-    value: bytes = field(repr=False)
-
-
-Part = bytes | Octets
-
-
-def astring(value: bytes) -> Part:
-    """Return a string argument: quoted where that can say it, else a literal (RFC 9051 §4.3)."""
-    if len(value) < 1000 and _QUOTABLE.fullmatch(value):
-        return b'"' + value.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
-    return Octets(value)
 
 
 class Wire:
@@ -110,20 +92,11 @@ class Wire:
         for part in parts:
             if isinstance(part, bytes):
                 line += part
-                continue
-            unasked = len(part.value) <= self.literal_limit
-            line += b"{%d%b}\r\n" % (len(part.value), b"+" if unasked else b"")
-            if unasked and len(part.value) < _SLICE:
-                line += part.value
-            else:
-                self._send(line)
-                line = bytearray()
-                if not unasked and not self._invited(tag, what):
-                    return tag
-                self._send(part.value)
+            elif not self._literal(line, part.value, tag, what):
+                return tag
             if len(line) >= _SLICE:
                 self._send(line)
-                line = bytearray()
+                line.clear()
         self._send(line + b"\r\n")
         return tag
 
@@ -195,6 +168,20 @@ class Wire:
             self.exists -= 1
         elif b"(" not in response.text:  # EARLIER ones were not counted in the first place
             self.exists -= sum(last - first + 1 for first, last in parse_ranges(response.text[11:]))
+
+    def _literal(self, line: bytearray, value: bytes, tag: bytes, what: str) -> bool:
+        """Put a literal on the line, or send both; False when the server does not want it."""
+        unasked = len(value) <= self.literal_limit
+        line += b"{%d%b}\r\n" % (len(value), b"+" if unasked else b"")
+        if unasked and len(value) < _SLICE:
+            line += value
+            return True
+        self._send(line)
+        line.clear()
+        if not unasked and not self._invited(tag, what):
+            return False
+        self._send(value)
+        return True
 
     def _invited(self, tag: bytes, what: str) -> bool:
         """Wait for `+`; False when the command was refused instead, which `stream` will then tell."""

@@ -237,3 +237,15 @@ def test_flags_are_set_and_added(dovecot: DovecotServer, open_account: Open) -> 
         (3, ("\\Draft",)),
         (4, ("\\Draft", "\\Seen")),
     ]
+
+
+def test_a_server_that_forgets_a_flag_given_with_append_is_told_again() -> None:
+    rules: dict[str, list[Reply]] = {
+        "^APPEND": [b"TAG OK [APPENDUID 7 4]\r\n", b"TAG OK [APPENDUID 7 5]\r\n"],
+        "^SELECT": [b"* 5 EXISTS\r\nTAG OK\r\n"],
+    }
+    greeting = b"* OK The Microsoft Exchange IMAP4 service is ready.\r\n"
+    capabilities = b"IMAP4rev1 UIDPLUS LITERAL+"
+    with scripted_session(rules, capabilities=capabilities, greeting=greeting) as (session, server):
+        session.append(b"INBOX", [Outgoing(plain_mail(1), ("\\Seen",)), Outgoing(plain_mail(2), ("\\Flagged",))])
+        assert server.commands("UID STORE") == ["UID STORE 5 +FLAGS.SILENT (\\Flagged)"]

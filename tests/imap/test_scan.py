@@ -95,6 +95,19 @@ def test_mod_sequences_tell_what_changed_and_what_vanished(
     assert session.examine(b"INBOX", known=(before.uidvalidity + 1, before.highestmodseq)).vanished is None
 
 
+def test_news_of_the_mailbox_that_was_open_before_is_not_taken_for_the_next_one() -> None:
+    old = b"* 99 EXISTS\r\n* VANISHED 1:9\r\n* 1 FETCH (UID 1 FLAGS (\\Seen))\r\n* OK [CLOSED] bye\r\n"
+    new = b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [HIGHESTMODSEQ 9]\r\n* VANISHED (EARLIER) 4,6:7\r\n"
+    with scripted_session({"EXAMINE": [old + new + b"* 2 FETCH (UID 5 FLAGS () MODSEQ (8))\r\nTAG OK\r\n"]}) as (
+        session,
+        _,
+    ):
+        opened = session.examine(b"INBOX", known=(7, 5))
+    assert opened.exists == 3
+    assert opened.vanished == ((4, 4), (6, 7))
+    assert opened.changed == ((5, ()),)
+
+
 def test_a_mailbox_that_is_gone_is_refused_and_the_session_lives_on(dovecot: DovecotServer, open_account: Open) -> None:
     session = open_account(dovecot, dovecot.new_user().name)
     with pytest.raises(Refused, match="gone away"):
