@@ -1,0 +1,142 @@
+"""What a restore is asked for, what it plans, and what it says it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from vault.ids import SnapshotId
+from vault.model import Flags, Mailbox, MessageRow
+
+Outcome = Literal["complete", "partial", "failed", "interrupted"]
+Levels = tuple[str, ...]
+"""A mailbox's place as its levels, without any server's separator or prefix; ("INBOX",) for the INBOX."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which messages to restore; all where nothing is said. Globs and words are matched without letter case."""
+
+    mailboxes: tuple[str, ...] = ()
+    since: date | None = None
+    before: date | None = None
+    sender: str | None = None
+    subject: str | None = None
+    message_id: str | None = None
+
+    @property
+    def of_messages(self) -> bool:
+        """Whether anything but the mailbox decides."""
+        return any((self.since, self.before, self.sender, self.subject, self.message_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Where mailboxes go: renames `Old/*` to `New/*`, first match first; `into` puts all below one mailbox."""
+
+    renames: tuple[tuple[str, str], ...] = ()
+    into: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetMailbox:
+    """A mailbox that the target has, as its listing shows it."""
+
+    levels: Levels
+    special_use: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a target looks like before anything is restored to it."""
+
+    mailboxes: tuple[TargetMailbox, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMailbox:
+    """One mailbox of the snapshot and where it goes. `reason` says why there, where that is not plain."""
+
+    source: Mailbox
+    levels: Levels
+    create: bool
+    subscribe: bool
+    special_use: str | None
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """The place as people write it."""
+        return "/".join(self.levels)
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What a restore would do, in order."""
+
+    account: str
+    snapshot: SnapshotId
+    target: str
+    mailboxes: tuple[PlannedMailbox, ...]
+    filters: Filters
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """One message on its way to a target."""
+
+    row: MessageRow
+    flags: Flags
+    octets: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What became of one message: stored, with what the target would not keep; or not stored, and why."""
+
+    error: str | None = None
+    altered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """One message as the target gives it back. Flags and date are None where the target keeps none."""
+
+    octets: bytes = field(repr=False)
+    flags: Flags | None
+    internaldate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """Something that the target keeps otherwise than the snapshot; `uid` is the source's, None for a mailbox."""
+
+    mailbox: str
+    uid: int | None
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreFailure:
+    """Something that was not restored; `uid` is the source's, None for a mailbox."""
+
+    mailbox: str
+    uid: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What became of one account's restore."""
+
+    status: Outcome
+    account: str
+    snapshot: SnapshotId
+    target: str
+    seconds: float
+    restored: int
+    skipped: int
+    verified: int
+    altered: tuple[Alteration, ...]
+    failures: tuple[RestoreFailure, ...]

@@ -1,0 +1,139 @@
+"""Deciding where mailboxes go and in which order: pure functions over a tree and a target's survey."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from restore.model import Filters, Levels, Mapping, PlannedMailbox, RestorePlan, Survey
+from vault.model import Mailbox, Snapshot, Tree
+
+INBOX: Levels = ("INBOX",)
+
+
+def plan_restore(
+    snapshot: Snapshot, tree: Tree, target: str, survey: Survey, filters: Filters, mapping: Mapping
+) -> RestorePlan:
+    """Plan the restore of one account: every mailbox that the filters name, INBOX first, each with its place."""
+    there = {mailbox.levels for mailbox in survey.mailboxes} | {INBOX}
+    roles = {m.special_use.lower(): m.levels for m in survey.mailboxes if m.special_use}
+    planned = [
+        _plan_mailbox(mailbox, source_levels(mailbox, tree.prefix), there, roles, mapping)
+        for mailbox in tree.mailboxes
+        if _wanted(mailbox, source_levels(mailbox, tree.prefix), filters)
+    ]
+    return RestorePlan(snapshot.account, snapshot.id, target, tuple(sorted(planned, key=_urgency)), filters)
+
+
+def source_levels(mailbox: Mailbox, prefix: str) -> Levels:
+    """Return a mailbox's place without the separator and personal prefix of the server it came from."""
+    name, delimiter = mailbox.name, mailbox.delimiter
+    if prefix and name.startswith(prefix) and len(name) > len(prefix):
+        name = name[len(prefix) :]
+    levels = tuple(level for level in name.split(delimiter) if level) if delimiter else (name,)
+    if levels and levels[0].upper() == "INBOX":
+        levels = ("INBOX", *levels[1:])
+    return levels or (name,)
+
+
+def _wanted(mailbox: Mailbox, levels: Levels, filters: Filters) -> bool:
+    if not mailbox.selectable and (filters.of_messages or filters.mailboxes):
+        return False
+    if filters.of_messages and not mailbox.messages:
+        return False
+    names = {"/".join(levels).casefold(), mailbox.name.casefold()}
+    globs = [glob.casefold() for glob in filters.mailboxes]
+    return not globs or any(fnmatchcase(name, glob) for name in names for glob in globs)
+
+
+def _plan_mailbox(
+    mailbox: Mailbox, levels: Levels, there: set[Levels], roles: dict[str, Levels], mapping: Mapping
+) -> PlannedMailbox:
+    place, reason = _place(mailbox, levels, roles, mapping)
+    role = mailbox.special_use if not mapping.into else None
+    return PlannedMailbox(
+        source=mailbox,
+        levels=place,
+        create=place not in there,
+        subscribe=mailbox.subscribed,
+        special_use=role,
+        reason=reason,
+    )
+
+
+def _place(mailbox: Mailbox, levels: Levels, roles: dict[str, Levels], mapping: Mapping) -> tuple[Levels, str]:
+    name = "/".join(levels)
+    for old, new in mapping.renames:
+        renamed = _rename(name, old, new)
+        if renamed is not None:
+            levels = _levels(renamed)
+            return (*_levels(mapping.into), *levels) if mapping.into else levels, f"mapped from {name}"
+    if mapping.into:
+        return (*_levels(mapping.into), *levels), f"put below {mapping.into}"
+    role = (mailbox.special_use or "").lower()
+    if role in roles and roles[role] != levels:
+        return roles[role], f"the target's mailbox for {mailbox.special_use}"
+    return levels, ""
+
+
+def _rename(name: str, old: str, new: str) -> str | None:
+    """Return the new name where the old pattern fits; each `*` of the new one takes what the old one's matched."""
+    pattern = "(.*)".join(re.escape(piece) for piece in old.split("*"))
+    match = re.fullmatch(pattern, name, re.IGNORECASE)
+    if match is None:
+        return None
+    found = iter(match.groups())
+    return re.sub(r"\*", lambda _: next(found, ""), new)
+
+
+def _levels(name: str | None) -> Levels:
+    return tuple(level for level in (name or "").split("/") if level)
+
+
+def _urgency(planned: PlannedMailbox) -> tuple[bool, bool, bool, Levels]:
+    """INBOX first, so that people can work; Junk and Trash last."""
+    role = (planned.source.special_use or "").lower()
+    return (planned.levels != INBOX, role in {"\\junk", "\\trash"}, not planned.source.messages, planned.levels)
+
+
+def describe_plan(plan: RestorePlan) -> Iterator[str]:
+    """Yield what a dry run prints, a line a mailbox."""
+    for planned in plan.mailboxes:
+        deeds = ["create"] if planned.create else ["exists"]
+        deeds += ["subscribe"] if planned.subscribe else []
+        deeds += [planned.reason] if planned.reason else []
+        count = f"up to {planned.source.messages}" if plan.filters.of_messages else f"{planned.source.messages}"
+        yield f"{planned.source.name} → {planned.name}: {count} messages ({', '.join(deeds)})"
+
+
+_ESCAPE = re.compile(r"%(?=[0-9A-F]{2})")
+_RISKY = re.compile(r"""^[ ~#]|[ ]$|^\.+|["\\%*&./<>:|?\x00-\x1f\x7f^]""")
+
+
+def target_name(levels: Sequence[str], prefix: str, delimiter: str | None) -> tuple[str, bool]:
+    """Return a mailbox's name on a target, and whether a character had to be escaped (`%2E`), which is reversible."""
+    if tuple(levels) == INBOX:
+        return "INBOX", False
+    parts = [_escape(level, delimiter) for level in levels]
+    if delimiter is None:
+        return prefix + "%2F".join(parts), len(parts) > 1 or parts != list(levels)
+    return _below(prefix, delimiter.join(parts), delimiter), parts != list(levels)
+
+
+def safe_name(levels: Sequence[str], prefix: str, delimiter: str | None) -> str:
+    """Return a name with every character escaped that some server refuses, for when the plain one is refused."""
+    parts = [_RISKY.sub(lambda m: "".join(f"%{ord(c):02X}" for c in m[0]), level) for level in levels]
+    return _below(prefix, (delimiter or "%2F").join(parts), delimiter)
+
+
+def _below(prefix: str, name: str, delimiter: str | None) -> str:
+    # What lies below INBOX keeps that level where the target's namespace puts everything there.
+    if prefix and delimiter and (name + delimiter).startswith(prefix):
+        return name
+    return prefix + name
+
+
+def _escape(level: str, delimiter: str | None) -> str:
+    level = _ESCAPE.sub("%25", level)
+    return level.replace(delimiter, f"%{ord(delimiter):02X}") if delimiter else level

@@ -1,0 +1,242 @@
+"""Carrying out a restore: find what the target lacks, read ahead, store in batches, compare if asked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
+
+from imap.errors import ImapError
+from restore.errors import MailboxRefused
+from restore.fingerprint import entry_fingerprint, identity
+from restore.model import (
+    Alteration,
+    Filters,
+    Mapping,
+    Outcome,
+    PlannedMailbox,
+    Replay,
+    RestoreFailure,
+    RestorePlan,
+    RestoreReport,
+)
+from restore.plan import plan_restore
+from restore.select import Selected, select_rows
+from restore.targets.base import Target
+from restore.verify import verify_mailbox
+from vault.clock import Progress
+from vault.errors import Damage
+from vault.model import Snapshot
+from vault.vault import Vault
+
+# What is in memory at once for each connection, and what one task reads ahead of itself.
+BATCH_MESSAGES, BATCH_OCTETS = 100, 8 << 20
+TASK_MESSAGES = 1000
+
+
+def make_plan(vault: Vault, snapshot: Snapshot, target: Target, filters: Filters, mapping: Mapping) -> RestorePlan:
+    """Look at the target and plan the restore of a snapshot."""
+    return plan_restore(snapshot, vault.tree(snapshot), target.url, target.survey(), filters, mapping)
+
+
+def execute_restore(
+    vault: Vault, plan: RestorePlan, target: Target, *, verify: bool, progress: Progress, stop: threading.Event
+) -> RestoreReport:
+    """Carry out a plan. What the target has already is skipped; what can't be restored is in the report.
+
+    Raises Trouble or ImapError where nothing more will go; run the same restore again then.
+    """
+    run = _Run(vault, plan, target, progress, stop)
+    started = time.monotonic()
+    try:
+        ready = [planned for planned in plan.mailboxes if run.prepare(planned)]
+        run.replay(ready)
+        verified = sum(run.verify(planned) for planned in ready) if verify and not stop.is_set() else 0
+    finally:
+        target.close()
+    return run.report(time.monotonic() - started, verified)
+
+
+class _Task(deque[Selected]):
+    """Some messages of one mailbox, to be restored by one thread."""
+
+    def __init__(self, planned: PlannedMailbox, rows: Iterable[Selected]) -> None:
+        super().__init__(rows)
+        self.planned = planned
+
+
+class _Run:
+    """One restore under way; its counts are shared by all threads."""
+
+    def __init__(
+        self, vault: Vault, plan: RestorePlan, target: Target, progress: Progress, stop: threading.Event
+    ) -> None:
+        self._vault = vault
+        self._plan = plan
+        self._target = target
+        self._progress = progress
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._restored = 0
+        self._skipped = 0
+        self._altered: list[Alteration] = []
+        self._failures: list[RestoreFailure] = []
+
+    def prepare(self, planned: PlannedMailbox) -> bool:
+        """Make one mailbox; say whether it can take messages."""
+        try:
+            self._altered += self._target.prepare(planned)
+        except MailboxRefused as refused:
+            # A level that holds no messages is made by what lies below it.
+            if planned.source.selectable:
+                self._failures.append(RestoreFailure(planned.name, None, refused.message))
+            return False
+        return planned.source.selectable
+
+    def replay(self, mailboxes: Sequence[PlannedMailbox]) -> None:
+        """Restore mailbox after mailbox, several threads at it, each mailbox's newest messages first."""
+        tasks = self._tasks(mailboxes)
+        lock = threading.Lock()
+
+        def work() -> None:
+            while not self._stop.is_set():
+                with lock:
+                    task = next(tasks, None)
+                if task is None:
+                    return
+                self._restore(task)
+
+        with ThreadPoolExecutor(self._target.connections, thread_name_prefix="restore") as pool:
+            futures = [pool.submit(work) for _ in range(self._target.connections)]
+            for future in futures:
+                try:
+                    future.result()
+                except BaseException:
+                    self._stop.set()
+                    raise
+
+    def _tasks(self, mailboxes: Sequence[PlannedMailbox]) -> Iterator[_Task]:
+        for planned in mailboxes:
+            try:
+                lacking = self._lacking(planned)
+            except Damage as damage:
+                self._fail(planned, None, f"its table can't be read: {damage.message}")
+                continue
+            self._progress.expect(self._plan.account, len(lacking), sum(row.size for row, _ in lacking))
+            for end in range(len(lacking), 0, -TASK_MESSAGES):
+                yield _Task(planned, lacking[max(0, end - TASK_MESSAGES) : end])
+
+    def _lacking(self, planned: PlannedMailbox) -> list[Selected]:
+        """Return the messages that the target does not have, each equal one counted."""
+        rows = select_rows(self._vault, planned.source, self._plan.filters)
+        present = self._target.present(planned)
+        if not present:
+            return list(rows)
+        lacking = []
+        while chunk := list(islice(rows, TASK_MESSAGES)):
+            for selected, key in zip(chunk, self._keys(chunk), strict=True):
+                if present[key] > 0:
+                    present[key] -= 1
+                    self._skipped += 1
+                else:
+                    lacking.append(selected)
+        return lacking
+
+    def _keys(self, chunk: Sequence[Selected]) -> list[bytes]:
+        """Return what the target knows each message by."""
+        if self._target.known_by == "blob":
+            return [row.blob.hex().encode() for row, _ in chunk]
+        entries = self._vault.catalogue({row.blob for row, _ in chunk})
+        keys = []
+        for row, _ in chunk:
+            entry = entries.get(row.blob)
+            key = entry_fingerprint(entry) if entry else None
+            if key is None:
+                with suppress(Damage):  # replaying it will name the damage
+                    key = identity(self._vault.read_message(row.blob))
+            keys.append(key or b"")
+        return keys
+
+    def _restore(self, task: _Task) -> None:
+        for batch in self._batches(task):
+            if self._stop.is_set():
+                return
+            self._append(task.planned, batch)
+
+    def _batches(self, task: _Task) -> Iterator[list[Replay]]:
+        batch: list[Replay] = []
+        size = 0
+        found = self._vault.read_messages(row.blob for row, _ in task)
+        for (row, flags), (_, octets) in zip(task, found, strict=True):
+            if isinstance(octets, Damage):
+                self._fail(task.planned, row.uid, octets.message)
+                continue
+            if batch and (len(batch) >= BATCH_MESSAGES or size + len(octets) > BATCH_OCTETS):
+                yield batch
+                batch, size = [], 0
+            batch.append(Replay(row, flags, octets))
+            size += len(octets)
+        if batch:
+            yield batch
+
+    def _append(self, planned: PlannedMailbox, batch: Sequence[Replay]) -> None:
+        try:
+            placed = self._target.append(planned, batch)
+        except ImapError as error:
+            if error.retryable:
+                raise
+            for replay in batch:
+                self._fail(planned, replay.row.uid, error.message)
+            return
+        with self._lock:
+            for replay, result in zip(batch, placed, strict=True):
+                if result.error is not None:
+                    self._failures.append(RestoreFailure(planned.name, replay.row.uid, result.error))
+                    continue
+                self._restored += 1
+                self._altered += (Alteration(planned.name, replay.row.uid, what) for what in result.altered)
+        self._progress.advance(self._plan.account, len(batch), sum(r.row.size for r in batch))
+
+    def verify(self, planned: PlannedMailbox) -> int:
+        """Read a mailbox back and compare; return how many messages are there octet for octet."""
+        rows = select_rows(self._vault, planned.source, self._plan.filters)
+        failed = {f.uid for f in self._failures if f.mailbox == planned.name}
+        expected = [(row, flags) for row, flags in rows if row.uid not in failed]
+        result = verify_mailbox(self._vault, planned.name, expected, self._target.read_back(planned))
+        self._altered += result.altered
+        self._failures += result.missing
+        return result.same
+
+    def _fail(self, planned: PlannedMailbox, uid: int | None, reason: str) -> None:
+        with self._lock:
+            self._failures.append(RestoreFailure(planned.name, uid, reason))
+
+    def report(self, took: float, verified: int) -> RestoreReport:
+        """Say what became of it all."""
+        return RestoreReport(
+            status=self._outcome(),
+            account=self._plan.account,
+            snapshot=self._plan.snapshot,
+            target=self._plan.target,
+            seconds=took,
+            restored=self._restored,
+            skipped=self._skipped,
+            verified=verified,
+            altered=tuple(sorted(self._altered, key=_order)),
+            failures=tuple(sorted(self._failures, key=_order)),
+        )
+
+    def _outcome(self) -> Outcome:
+        if self._stop.is_set():
+            return "interrupted"
+        if not self._failures:
+            return "complete"
+        return "partial" if self._restored or self._skipped else "failed"
+
+
+def _order(item: Alteration | RestoreFailure) -> tuple[str, int]:
+    return item.mailbox, item.uid or 0

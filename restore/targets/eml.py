@@ -1,0 +1,96 @@
+"""Single files as target: each message's exact octets as `.eml`, and beside them a list of flags and dates."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey
+from restore.targets.files import folder_name, told, write_new
+
+LIST = "messages.jsonl"
+
+
+class EmlTarget:
+    """A directory; the mailbox Work/2024 becomes the folder `Work/2024`, a message `<uid>-<blob id>.eml`."""
+
+    known_by: Literal["blob"] = "blob"
+    connections = 1
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """The target's address."""
+        return f"eml:{self._root}"
+
+    def survey(self) -> Survey:
+        """Every mailbox is made where it is needed."""
+        return Survey()
+
+    def prepare(self, planned: PlannedMailbox) -> list[Alteration]:
+        """Make the folder."""
+        folder = self._folder(planned.levels)
+        with told(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = folder / LIST
+            if path.exists() and not (text := path.read_bytes()).endswith(b"\n"):
+                write_new(path, text[: text.rfind(b"\n") + 1])  # a killed restore left half a line
+        return []
+
+    def present(self, planned: PlannedMailbox) -> Counter[bytes]:
+        """Count the messages that an earlier restore wrote, by blob: those in the list whose file is whole."""
+        folder = self._folder(planned.levels)
+        with told(folder):
+            listed = {str(entry["file"]): entry for entry in self._entries(folder)}
+            whole = (e for e in listed.values() if _size(folder / e["file"]) == e["size"])
+            return Counter(str(entry["id"]).encode() for entry in whole)
+
+    def append(self, planned: PlannedMailbox, batch: Sequence[Replay]) -> list[Placed]:
+        """Write the files, then their lines in the list."""
+        folder = self._folder(planned.levels)
+        with told(folder), self._lock:
+            lines = [json.dumps(_write(folder, replay), ensure_ascii=False) + "\n" for replay in batch]
+            with (folder / LIST).open("a", encoding="utf-8") as file:
+                file.writelines(lines)
+        return [Placed() for _ in batch]
+
+    def read_back(self, planned: PlannedMailbox) -> Iterator[ReadBack]:
+        """Yield what files and list hold."""
+        folder = self._folder(planned.levels)
+        for entry in {str(entry["file"]): entry for entry in self._entries(folder)}.values():
+            yield ReadBack((folder / entry["file"]).read_bytes(), tuple(entry["flags"]), entry["internaldate"])
+
+    def _entries(self, folder: Path) -> list[dict[str, Any]]:
+        path = folder / LIST
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+    def _folder(self, levels: Levels) -> Path:
+        return self._root / folder_name(levels)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _write(folder: Path, replay: Replay) -> dict[str, Any]:
+    row = replay.row
+    name = f"{row.uid:010}-{row.blob.hex()}.eml"
+    write_new(folder / name, replay.octets)
+    return {
+        "file": name,
+        "id": row.blob.hex(),
+        "uid": row.uid,
+        "size": len(replay.octets),
+        "internaldate": row.internaldate,
+        "flags": list(replay.flags),
+    }
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else -1

@@ -1,0 +1,49 @@
+"""What targets in the file system share: durable writes, and errors told in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imap.names import encode_name
+from restore.errors import TargetTrouble
+from restore.model import Levels
+from vault.internaldate import epoch_of
+from vault.model import MessageRow
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn a failing file system into one line that says what and where."""
+    try:
+        yield
+    except OSError as error:
+        hint = "make room there and run the same command again: what is restored is not restored twice"
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            hint = "check that the directory can be written by you"
+        reason = (error.strerror or "input/output error").lower()
+        raise TargetTrouble(f"can't write {path}: {reason}", hint=hint) from None
+
+
+def seconds(row: MessageRow) -> int:
+    """Return a message's INTERNALDATE as seconds since 1970; 0 where the server's text was malformed."""
+    return epoch_of(row.internaldate) or 0
+
+
+def folder_name(levels: Levels) -> str:
+    """Return a mailbox's place as a relative path that no name can lead out of."""
+    return "/".join(_harmless(encode_name(level).decode("ascii")) for level in levels)
+
+
+def _harmless(name: str) -> str:
+    name = name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+    return name if name not in (".", "..") and not name.startswith(".") else "%2E" + name[1:]
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file whole, not yet synced."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 mode from birth
+        file.write(data)

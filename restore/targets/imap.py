@@ -1,0 +1,303 @@
+"""An IMAP server as target: several connections; a batch whose answer was lost is looked for before it goes again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal, TypeVar
+
+from imap.append import AppendInterrupted
+from imap.errors import ConnectionLost, ImapError, Refused, Throttled
+from imap.model import Appended, Endpoint, Login, Namespace, Opened, Outgoing
+from imap.names import encode_name
+from imap.session import Session, open_session
+from restore.errors import MailboxRefused
+from restore.fingerprint import body_fingerprint, fingerprint, identity
+from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey, TargetMailbox
+from restore.plan import INBOX, safe_name, target_name
+from vault.gate import Gate
+from vault.model import Flags
+
+ResultT = TypeVar("ResultT")
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+_SYSTEM = {"\\seen", "\\answered", "\\flagged", "\\deleted", "\\draft"}
+
+
+class _Box:
+    """One mailbox being filled: its name on the server, what flags it keeps, and what it holds, counted.
+
+    Many may append at a time; whoever lost an answer counts alone.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.gate = Gate()
+        self.lock = threading.Lock()
+        self.permanent: frozenset[str] | None = None
+        self.held: Counter[bytes] = Counter()
+
+
+class ImapTarget:
+    """One account on an IMAP server. `patience` bounds the seconds that a lost connection is waited for."""
+
+    known_by: Literal["fingerprint"] = "fingerprint"
+
+    def __init__(
+        self, endpoint: Endpoint, login: Login, *, connections: int = 3, patience: float = 300, timeout: float = 60
+    ) -> None:
+        self.connections = connections
+        self._endpoint = endpoint
+        self._login = login
+        self._patience = patience
+        self._timeout = timeout
+        self._idle: list[Session] = []
+        self._lock = threading.Lock()
+        self._boxes: dict[Levels, _Box] = {}
+        self._namespace = Namespace(b"", None)
+
+    @property
+    def url(self) -> str:
+        """The server and account, for reports."""
+        scheme = "imaps" if self._endpoint.tls == "implicit" else "imap"
+        return f"{scheme}://{self._endpoint.account}@{self._endpoint.host}:{self._endpoint.port}"
+
+    def survey(self) -> Survey:
+        """List what is there, in levels without the server's separator and prefix."""
+        with self._session() as session:
+            self._namespace = session.namespace()
+            listed = session.look()
+        prefix = self._namespace.prefix.decode("latin-1")
+        found = []
+        for mailbox in listed:
+            name = mailbox.name
+            if prefix and name.startswith(prefix) and name.upper() != "INBOX":
+                name = name[len(prefix) :]
+            levels = tuple(name.split(mailbox.delimiter)) if mailbox.delimiter else (name,)
+            if mailbox.status is not None:
+                found.append(TargetMailbox(levels, mailbox.special_use))
+        return Survey(tuple(found))
+
+    def prepare(self, planned: PlannedMailbox) -> list[Alteration]:
+        """Make the mailbox, with escaped characters where the server won't have the plain name."""
+        prefix, delimiter = self._namespace.prefix.decode("latin-1"), self._namespace.delimiter
+        name, escaped = target_name(planned.levels, prefix, delimiter)
+        notes = [f"its name becomes {name}"] if escaped else []
+        with self._session() as session:
+            if planned.create and planned.levels != INBOX:
+                made = _create(session, name, safe_name(planned.levels, prefix, delimiter), planned)
+                notes += [f"its name becomes {made}"] if made != name else []
+                name = made
+            if planned.subscribe:
+                notes += _subscribe(session, name)
+        self._boxes[planned.levels] = _Box(encode_name(name))
+        return [Alteration(planned.name, None, note) for note in notes]
+
+    def present(self, planned: PlannedMailbox) -> Counter[bytes]:
+        """Count the fingerprints of what the mailbox holds."""
+        if not planned.source.selectable:
+            return Counter()
+        box = self._boxes[planned.levels]
+        with self._session() as session:
+            opened = session.select(box.raw)
+            box.permanent = opened.permanent_flags
+            box.held = _fingerprints(session, opened)
+        return box.held.copy()
+
+    def append(self, planned: PlannedMailbox, batch: Sequence[Replay]) -> list[Placed]:
+        """Store a batch; after a lost connection, count what arrived before sending the rest again."""
+        box = self._boxes[planned.levels]
+        results: list[Placed] = []
+        waits = _Waits(self._patience)
+        while len(results) < len(batch):
+            left = batch[len(results) :]
+            try:
+                with box.gate.shared():
+                    placed = self._send(box, left)
+                self._note(box, left, placed)
+                results += placed
+            except AppendInterrupted as broken:
+                known = [_placed(done, replay.flags, box) for done, replay in zip(broken.done, left, strict=False)]
+                self._note(box, left, known)
+                results += known
+                waits.wait(broken)
+                results += self._arrived(box, batch[len(results) :], waits)
+            except ImapError as error:
+                waits.wait(error)
+        return results
+
+    def _send(self, box: _Box, batch: Sequence[Replay]) -> list[Placed]:
+        with self._session() as session:
+            limit = session.append_limit
+            fits = [limit is None or len(replay.octets) <= limit for replay in batch]
+            sendable = [replay for replay, fit in zip(batch, fits, strict=True) if fit]
+            outgoing = [Outgoing(r.octets, _kept(r.flags, box), r.row.internaldate) for r in sendable]
+            done = session.append(box.raw, outgoing)
+            try:
+                _store_again(session, box.raw, list(zip(done, sendable, strict=True)))
+            except ConnectionLost as error:
+                raise AppendInterrupted(error, done) from None
+        taken = iter(_placed(result, replay.flags, box) for result, replay in zip(done, sendable, strict=True))
+        too_large = Placed(f"larger than the server's limit of {limit} octets")
+        return [next(taken) if fit else too_large for fit in fits]
+
+    def _note(self, box: _Box, batch: Sequence[Replay], placed: Sequence[Placed]) -> None:
+        with box.lock:
+            box.held.update(identity(r.octets) for r, p in zip(batch, placed, strict=False) if p.error is None)
+
+    def _arrived(self, box: _Box, batch: Sequence[Replay], waits: _Waits) -> list[Placed]:
+        """After a lost answer: say which of the next messages arrived all the same, up to the first that did not."""
+        with box.gate.exclusive():
+            now = self._count(box, waits)
+            arrived = []
+            for replay in batch:
+                key = identity(replay.octets)
+                if now[key] <= box.held[key]:
+                    break
+                box.held[key] += 1
+                arrived.append(Placed())
+            return arrived
+
+    def _count(self, box: _Box, waits: _Waits) -> Counter[bytes]:
+        while True:
+            try:
+                with self._session() as session:
+                    return _fingerprints(session, session.select(box.raw))
+            except ImapError as error:
+                waits.wait(error)
+
+    def read_back(self, planned: PlannedMailbox) -> Iterator[ReadBack]:
+        """Yield all messages of a mailbox."""
+        with self._session() as session:
+            opened = session.examine(self._boxes[planned.levels].raw)
+            uids = _uids(session, opened)
+            for start in range(0, len(uids), 2000):
+                window = uids[start : start + 2000]
+                facts = {fact.uid: fact for fact in session.facts(window)}
+                sizes = {uid: fact.size for uid, fact in facts.items()}
+                for uid, octets, _ in session.messages(list(facts), sizes=sizes):
+                    if octets is not None:
+                        yield ReadBack(octets, facts[uid].flags, facts[uid].internaldate)
+
+    def close(self) -> None:
+        """Log out everywhere."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for session in idle:
+            session.close()
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """Lend a session; one that broke is not taken back."""
+        with self._lock:
+            session = self._idle.pop() if self._idle else None
+        if session is None:
+            session = open_session(self._endpoint, self._login, timeout=self._timeout)
+        try:
+            yield session
+        except BaseException as error:
+            if isinstance(error, Refused):
+                self._give_back(session)
+            else:
+                session.close()
+            raise
+        self._give_back(session)
+
+    def _give_back(self, session: Session) -> None:
+        with self._lock:
+            self._idle.append(session)
+
+
+class _Waits:
+    """How long we wait for a server, in all."""
+
+    def __init__(self, patience: float) -> None:
+        self._end = time.monotonic() + patience
+        self._wait = _FIRST_WAIT
+
+    def wait(self, error: ImapError) -> None:
+        """Wait before another try; raise the error where it won't help, or patience is at its end."""
+        wait = error.wait if isinstance(error, Throttled) and error.wait else self._wait
+        if not error.retryable or time.monotonic() + wait > self._end:
+            raise error
+        time.sleep(wait)
+        self._wait = min(_LONGEST_WAIT, self._wait * 2)
+
+
+def _create(session: Session, name: str, safe: str, planned: PlannedMailbox) -> str:
+    try:
+        session.create(encode_name(name), planned.special_use)
+    except Refused as refused:
+        if safe == name:
+            raise MailboxRefused(refused.message, hint="map it to another name with --map") from None
+        try:
+            session.create(encode_name(safe), planned.special_use)
+        except Refused as again:
+            raise MailboxRefused(again.message, hint="map it to another name with --map") from None
+        return safe
+    return name
+
+
+def _subscribe(session: Session, name: str) -> list[str]:
+    try:
+        session.subscribe(encode_name(name))
+    except Refused as refused:
+        return [f"can't be subscribed: {refused.message}"]
+    return []
+
+
+def _store_again(session: Session, raw: bytes, stored: Sequence[tuple[Appended, Replay]]) -> None:
+    """Give flags by STORE where the server forgets them in APPEND."""
+    forgets = set(session.profile.flags_after_append)
+    flagged = [(done.uid, forgets & set(replay.flags)) for done, replay in stored if done.uid]
+    if not any(flags for _, flags in flagged):
+        return
+    if session.opened != raw:
+        session.select(raw)
+    for uid, flags in flagged:
+        if flags:
+            session.store_flags([uid], sorted(flags), add=True)
+
+
+def _kept(flags: Flags, box: _Box) -> Flags:
+    """Return the flags that the mailbox can keep (PERMANENTFLAGS, RFC 9051 §7.1)."""
+    permanent = {flag.lower() for flag in box.permanent} if box.permanent is not None else _SYSTEM | {"\\*"}
+    return tuple(
+        flag
+        for flag in flags
+        if flag.lower() in permanent
+        or ("\\*" in permanent and not flag.startswith("\\") and flag.lower() != "\\recent")
+    )
+
+
+def _placed(done: Appended, flags: Flags, box: _Box) -> Placed:
+    if done.error is not None:
+        return Placed(done.error)
+    dropped = [flag for flag in flags if flag not in _kept(flags, box)]
+    altered = [f"the server keeps no {' '.join(dropped)}"] if dropped else []
+    altered += [f"the server would not take its {what}" for what in done.altered]
+    return Placed(altered=tuple(altered))
+
+
+def _uids(session: Session, opened: Opened) -> list[int]:
+    ranges = session.uids() if opened.exists else ()
+    return [uid for first, last in ranges for uid in range(first, last + 1)]
+
+
+def _fingerprints(session: Session, opened: Opened) -> Counter[bytes]:
+    """Count the open mailbox's messages; those without Message-ID are read whole."""
+    found: Counter[bytes] = Counter()
+    without: list[int] = []
+    for header in session.headers(_uids(session, opened)):
+        key = fingerprint(header.octets)
+        if key is None:
+            without.append(header.uid)
+        else:
+            found[key] += 1
+    for _, octets, _ in session.messages(without):
+        if octets is not None:
+            found[body_fingerprint(octets)] += 1
+    return found
