@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -16,6 +16,7 @@ from backup.patience import Interrupted, PatientSession
 from backup.plan import MailboxPlan, SyncPlan, count_alarm, plan_sync
 from backup.sync import Reading, Tally, WindowReader, open_mailbox
 from imap.errors import ImapError, LoginRefused
+from imap.model import ListedMailbox
 from imap.session import Session, open_session
 from vault.clock import Progress
 from vault.errors import Damage
@@ -55,6 +56,7 @@ class AccountRun:
         self._previous: Snapshot | None = None
         self._tree: Tree | None = None
         self._distrusted: set[str] = set()
+        self._prefix = ""
         self._looked = False
         self._hint = ""
         self._ended: Outcome | None = None
@@ -114,6 +116,7 @@ class AccountRun:
         if not listing:
             hint = "nothing was changed in the vault; look at the server"
             raise ImapError("the server lists no mailbox at all, not even INBOX", hint=hint)
+        self._prefix = self._find_prefix(session, listing)
         with self._lock:
             self._plan = plan_sync(self._tree, listing, self.source.exclude)
             self._looked = True
@@ -122,6 +125,15 @@ class AccountRun:
                 for plan in self._plan.mailboxes
                 if plan.action == "unreadable"
             ]
+
+    def _find_prefix(self, session: PatientSession, listing: Sequence[ListedMailbox]) -> str:
+        """Return what stands before the user's own mailboxes; the server is asked only where the names suggest one."""
+        below = [m for m in listing if m.delimiter and m.name.upper() != "INBOX"]
+        if not below or not all(m.name.upper().startswith(f"INBOX{m.delimiter}") for m in below):
+            return ""
+        if self._tree is not None and self._tree.prefix:
+            return self._tree.prefix
+        return session.run(Session.namespace).prefix.decode("latin-1")
 
     def _read_all(self, main: PatientSession, checkpoint: Callable[[], None]) -> None:
         """Open each changed mailbox; read small changes at once and large ones over several connections."""
@@ -213,7 +225,7 @@ class AccountRun:
             return None
         mailboxes = self._mailboxes()
         failures = self._all_failures()
-        tree = Tree(tuple(sorted(mailboxes, key=lambda m: m.raw)))
+        tree = Tree(tuple(sorted(mailboxes, key=lambda m: m.raw)), self._prefix)
         messages = sum(m.messages for m in mailboxes)
         draft = SnapshotDraft(
             account=self.source.account,

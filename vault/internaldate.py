@@ -26,6 +26,12 @@ def parse_internaldate(text: str) -> tuple[int, int] | None:
     return (epoch, zone) if format_internaldate(epoch, zone) == text else None
 
 
+def epoch_of(text: str) -> int | None:
+    """Return seconds since 1970 of a date as servers write it, a space before the day or not; None for no date."""
+    parsed = parse_internaldate(text.strip().rjust(len("17-Jul-1996 02:44:25 -0700"), "0"))
+    return parsed[0] if parsed else None
+
+
 def format_internaldate(epoch: int, zone: int) -> str:
     """Return the text of a moment in a zone, e.g. `17-Jul-1996 02:44:25 -0700`."""
     t = time.gmtime(epoch + zone * 60)

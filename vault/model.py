@@ -67,9 +67,10 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Tree(msgspec.Struct, frozen=True):
-    """An account's mailboxes, in order of raw name."""
+    """An account's mailboxes, in order of raw name; `prefix` stands before the user's own (`INBOX.`, RFC 2342)."""
 
     mailboxes: tuple[Mailbox, ...]
+    prefix: str = ""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,14 +6,14 @@ Packs, then meta objects, then index, then snapshots: what a snapshot names is d
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from vault.catalogue import describe
 from vault.clock import Clock
 from vault.errors import Damage
+from vault.gate import Gate
 from vault.ids import BlobId, ObjectName, SnapshotId
 from vault.index import seal_index
 from vault.model import Failure, Snapshot, Status
@@ -52,40 +52,6 @@ class SnapshotDraft:
     alarms: tuple[str, ...] = ()
 
 
-class _Gate:
-    """Lets many add at a time, or one flush: what one account calls known another must have finished adding."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._inside = 0
-        self._closed = False
-
-    @contextmanager
-    def adding(self) -> Iterator[None]:
-        with self._condition:
-            self._condition.wait_for(lambda: not self._closed)
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._inside -= 1
-                self._condition.notify_all()
-
-    @contextmanager
-    def flushing(self) -> Iterator[None]:
-        with self._condition:
-            self._condition.wait_for(lambda: not self._closed)
-            self._closed = True
-            self._condition.wait_for(lambda: not self._inside)
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._closed = False
-                self._condition.notify_all()
-
-
 class VaultWriter:
     """One writer a job: all its accounts fill the same packs. Safe to use from several threads.
 
@@ -102,7 +68,7 @@ class VaultWriter:
         self._ring = vault.ring
         self._limits = limits or PackLimits()
         self._lock = threading.Lock()
-        self._gate = _Gate()
+        self._gate = Gate()
         self._packer = Packer(store, vault.ring, self._limits)
         self._pending: set[BlobId] = set()
         self._meta: dict[BlobId, bytes] = {}
@@ -117,7 +83,8 @@ class VaultWriter:
     def add_message(self, octets: bytes, share: Share) -> Added:
         """Keep a message; `share` is told how many stored octets it costs. Raises StoreError of an earlier upload."""
         blob = self._ring.blob_id(b"message", octets)
-        with self._gate.adding():
+        # What one account calls known another must have finished adding before a flush.
+        with self._gate.shared():
             if not self._claim(blob):
                 return Added(blob, known=True)
             self._add_new(blob, octets, share)
@@ -144,7 +111,7 @@ class VaultWriter:
     def add_meta(self, content: bytes) -> BlobId:
         """Keep a page, node or tree."""
         blob = self._ring.blob_id(b"meta", content)
-        with self._gate.adding():
+        with self._gate.shared():
             if self._claim(blob):
                 with self._lock:
                     self._meta[blob] = PLAIN + content
@@ -174,7 +141,7 @@ class VaultWriter:
 
     def flush(self) -> None:
         """Make all that was added durable: packs, meta objects, then an index that names them."""
-        with self._gate.flushing():
+        with self._gate.exclusive():
             entries = self._packer.flush()
             if self._meta:
                 data, directory = _meta_object(self._vault, self._meta)

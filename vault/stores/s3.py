@@ -95,7 +95,9 @@ class S3Store:
         key = self._key(name)
         if length == 0:
             return b""
-        span = {"Range": f"bytes={start}-{'' if length is None else start + length - 1}"} if start or length else {}
+        span: dict[str, Any] = (
+            {"Range": f"bytes={start}-{'' if length is None else start + length - 1}"} if start or length else {}
+        )
 
         def read() -> bytes:
             answer = self._client.get_object(Bucket=self._place.bucket, Key=key, **span)
