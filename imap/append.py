@@ -29,12 +29,14 @@ _NO_USE_TO_ALTER = {"OVERQUOTA", "TOOBIG", "LIMIT", "TRYCREATE", "NOPERM"}
 class AppendInterrupted(ConnectionLost):
     """The connection broke in the middle of storing; `done` tells what became of the first messages, in order.
 
-    The one after them may be stored or not; look before sending it again.
+    The one after them may be stored or not; look before sending it again. `wait` is how many seconds the server asked
+    us to wait, where it was the server that interrupted.
     """
 
     def __init__(self, cause: ImapError, done: Sequence[Appended]) -> None:
         super().__init__(cause.message, hint=cause.hint)
         self.done = tuple(done)
+        self.wait = cause.wait if isinstance(cause, Throttled) else None
 
 
 def append(
@@ -42,14 +44,17 @@ def append(
 ) -> list[Appended]:
     """Store messages in a mailbox; one result for each, in order.
 
-    Raises Refused with code `TRYCREATE` when the mailbox is not there, Throttled, and AppendInterrupted (a
-    ConnectionLost) with what is known to be done.
+    Raises Refused with code `TRYCREATE` when the mailbox is not there, Throttled when nothing is stored yet, and
+    AppendInterrupted (a ConnectionLost) with what is known to be done.
     """
     done: list[Appended] = []
     try:
         for batch in _batches(outgoing, many="MULTIAPPEND" in capabilities):
-            done.extend(_store(wire, raw, batch, name))
-    except ConnectionLost as error:
+            for result in _store(wire, raw, batch, name):
+                done.append(result)  # noqa: PERF402  # what is stored before an error must not be forgotten
+    except (ConnectionLost, Throttled) as error:
+        if isinstance(error, Throttled) and not done:
+            raise
         raise AppendInterrupted(error, done) from None
     return done
 
@@ -69,11 +74,12 @@ def _batches(outgoing: Sequence[Outgoing], *, many: bool) -> Iterator[Sequence[O
         yield outgoing[start:]
 
 
-def _store(wire: Wire, raw: bytes, batch: Sequence[Outgoing], name: str) -> list[Appended]:
+def _store(wire: Wire, raw: bytes, batch: Sequence[Outgoing], name: str) -> Iterator[Appended]:
     """Store a batch in one command; where it is refused, one by one, so that only the culprit stays out."""
     status = _command(wire, raw, batch)
     if status.ok:
-        return _stored(status, batch)
+        yield from _stored(status, batch)
+        return
     error = refusal(status, f"storing in {name}")
     if isinstance(error, Throttled):
         raise error
@@ -81,8 +87,10 @@ def _store(wire: Wire, raw: bytes, batch: Sequence[Outgoing], name: str) -> list
     if (status.code_name == "TRYCREATE" or "[TRYCREATE]" in status.text) and not _is_there(wire, raw):
         raise Refused(error.message, code="TRYCREATE")
     if len(batch) == 1:
-        return [_once_more(wire, raw, batch[0], status)]
-    return [result for message in batch for result in _store(wire, raw, [message], name)]
+        yield _once_more(wire, raw, batch[0], status)
+        return
+    for message in batch:
+        yield from _store(wire, raw, [message], name)
 
 
 def _command(wire: Wire, raw: bytes, batch: Sequence[Outgoing]) -> Status:

@@ -31,6 +31,10 @@ from imap.tokens import kind_of, tokens
 from imap.wire import Wire
 
 _ANY = 1 << 62
+_IN_REV2 = frozenset(
+    {"ENABLE", "ESEARCH", "LIST-EXTENDED", "LIST-STATUS", "LITERAL-", "NAMESPACE", "SASL-IR", "SPECIAL-USE", "UIDPLUS"}
+)
+"""What IMAP4rev2 brings without saying so (RFC 9051, appendix E), as far as we use it."""
 
 
 def open_session(endpoint: Endpoint, login: Login, *, timeout: float = 60) -> Session:
@@ -46,6 +50,8 @@ def open_session(endpoint: Endpoint, login: Login, *, timeout: float = 60) -> Se
         wire.literal_limit = _literal_limit(capabilities)
         if not greeting.upper().startswith(b"* PREAUTH"):
             capabilities = log_in(wire, endpoint, login, capabilities)
+        if "IMAP4REV2" in capabilities:
+            capabilities |= _IN_REV2
         wire.literal_limit = _literal_limit(capabilities)
         words = _enable(wire, capabilities)
     except BaseException:
@@ -173,16 +179,10 @@ class Session:
     def append(self, raw: bytes, messages: Sequence[Outgoing]) -> list[Appended]:
         """Store messages, octets exactly as given; one result for each, in order.
 
-        Raises Refused with code `TRYCREATE` when the mailbox is not there, Throttled, and AppendInterrupted (a
-        ConnectionLost), which tells what is done.
+        Raises Refused with code `TRYCREATE` when the mailbox is not there, Throttled when nothing is stored yet, and
+        AppendInterrupted (a ConnectionLost), which tells what is done.
         """
-        results = append.append(self._wire, raw, messages, self.capabilities, name=decode_name(raw))
-        for flag in self.profile.flags_after_append:
-            pairs = zip(results, messages, strict=True)
-            if uids := [result.uid for result, message in pairs if result.uid and flag in message.flags]:
-                self.select(raw)
-                self.store_flags(uids, [flag], add=True)
-        return results
+        return append.append(self._wire, raw, messages, self.capabilities, name=decode_name(raw))
 
     def store_flags(self, uids: Sequence[int], flags: Sequence[str], *, add: bool = False) -> None:
         """Give messages of the selected mailbox exactly these flags, or with `add` these too. Raises Refused."""

@@ -129,13 +129,12 @@ def scripted_session(
     capabilities: bytes = CAPABILITIES,
     timeout: float = 10,
     wants_literals: bool = True,
-    greeting: bytes = b"",
 ) -> Iterator[tuple[Session, Scripted]]:
     """Open a session with a scripted server that behaves until it is logged in; INBOX is open with 9 messages."""
     opening: dict[str, list[Reply]] = {
         "EXAMINE": [b"* 9 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT 10]\r\nTAG OK\r\n"]
     }
-    greeting = greeting or b"* OK [CAPABILITY " + capabilities + b"] ready\r\n"
+    greeting = b"* OK [CAPABILITY " + capabilities + b"] ready\r\n"
     script = Script({**opening, **rules}, greeting, capabilities, wants_literals)
     with (
         scripted(script) as server,

@@ -195,6 +195,15 @@ def test_a_server_that_slows_us_down_is_not_a_refusal() -> None:
         session.append(b"INBOX", outgoing(2))
 
 
+def test_a_server_that_slows_us_down_in_the_middle_does_not_make_us_forget_what_is_stored() -> None:
+    rules: dict[str, list[Reply]] = {"^APPEND": [b"TAG OK\r\n", b"TAG NO Suggested Backoff Time: 5000 ms\r\n"]}
+    plain = scripted_session(rules, capabilities=b"IMAP4rev1 LITERAL+")
+    with plain as (session, _), pytest.raises(AppendInterrupted) as caught:
+        session.append(b"INBOX", outgoing(3))
+    assert len(caught.value.done) == 1
+    assert caught.value.wait == 5.0
+
+
 def test_mailboxes_of_any_name_are_made_subscribed_and_filled(
     start_dovecot: Callable[..., DovecotServer], open_account: Open
 ) -> None:
@@ -237,15 +246,3 @@ def test_flags_are_set_and_added(dovecot: DovecotServer, open_account: Open) -> 
         (3, ("\\Draft",)),
         (4, ("\\Draft", "\\Seen")),
     ]
-
-
-def test_a_server_that_forgets_a_flag_given_with_append_is_told_again() -> None:
-    rules: dict[str, list[Reply]] = {
-        "^APPEND": [b"TAG OK [APPENDUID 7 4]\r\n", b"TAG OK [APPENDUID 7 5]\r\n"],
-        "^SELECT": [b"* 5 EXISTS\r\nTAG OK\r\n"],
-    }
-    greeting = b"* OK The Microsoft Exchange IMAP4 service is ready.\r\n"
-    capabilities = b"IMAP4rev1 UIDPLUS LITERAL+"
-    with scripted_session(rules, capabilities=capabilities, greeting=greeting) as (session, server):
-        session.append(b"INBOX", [Outgoing(plain_mail(1), ("\\Seen",)), Outgoing(plain_mail(2), ("\\Flagged",))])
-        assert server.commands("UID STORE") == ["UID STORE 5 +FLAGS.SILENT (\\Flagged)"]

@@ -299,6 +299,13 @@ def test_capabilities_are_asked_for_only_where_the_server_does_not_tell() -> Non
         assert server.heard == ["CAPABILITY", f'LOGIN "anna" "{PASSWORD}"', "CAPABILITY"]
 
 
+def test_a_server_of_the_second_revision_has_what_that_brings() -> None:
+    script = Script(greeting=b"* OK [CAPABILITY IMAP4rev2] hi\r\n", capabilities=b"IMAP4rev2")
+    with scripted(script) as server, open_session(server.endpoint(), MINE) as session:
+        assert session.look() == []
+        assert [command.split(" ")[0] for command in server.heard] == ["LOGIN", "LIST"]
+
+
 def test_mod_sequences_are_enabled_before_any_mailbox_is_opened() -> None:
     with scripted() as server, open_session(server.endpoint(), MINE) as session:
         session.examine(b"INBOX")
