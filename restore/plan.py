@@ -38,9 +38,8 @@ def source_levels(mailbox: Mailbox, prefix: str) -> Levels:
 
 
 def _wanted(mailbox: Mailbox, levels: Levels, filters: Filters) -> bool:
-    if not mailbox.selectable and (filters.of_messages or filters.mailboxes):
-        return False
-    if filters.of_messages and not mailbox.messages:
+    # A level that holds no messages is made by what lies below it.
+    if not mailbox.selectable or (filters.of_messages and not mailbox.messages):
         return False
     names = {"/".join(levels).casefold(), mailbox.name.casefold()}
     globs = [glob.casefold() for glob in filters.mailboxes]

@@ -91,11 +91,9 @@ class _Run:
         try:
             self._altered += self._target.prepare(planned)
         except MailboxRefused as refused:
-            # A level that holds no messages is made by what lies below it.
-            if planned.source.selectable:
-                self._failures.append(RestoreFailure(planned.name, None, refused.message))
+            self._failures.append(RestoreFailure(planned.name, None, refused.message))
             return False
-        return planned.source.selectable
+        return True
 
     def replay(self, mailboxes: Sequence[PlannedMailbox]) -> None:
         """Restore mailbox after mailbox, several threads at it, each mailbox's newest messages first."""

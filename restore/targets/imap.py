@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
@@ -58,6 +58,7 @@ class ImapTarget:
         self._lock = threading.Lock()
         self._boxes: dict[Levels, _Box] = {}
         self._namespace = Namespace(b"", None)
+        self._ever_connected = False
 
     @property
     def url(self) -> str:
@@ -67,9 +68,8 @@ class ImapTarget:
 
     def survey(self) -> Survey:
         """List what is there, in levels without the server's separator and prefix."""
-        with self._session() as session:
-            self._namespace = session.namespace()
-            listed = session.look()
+        self._namespace = self._patiently(Session.namespace)
+        listed = self._patiently(Session.look)
         prefix = self._namespace.prefix.decode("latin-1")
         found = []
         for mailbox in listed:
@@ -86,25 +86,26 @@ class ImapTarget:
         prefix, delimiter = self._namespace.prefix.decode("latin-1"), self._namespace.delimiter
         name, escaped = target_name(planned.levels, prefix, delimiter)
         notes = [f"its name becomes {name}"] if escaped else []
-        with self._session() as session:
-            if planned.create and planned.levels != INBOX:
-                made = _create(session, name, safe_name(planned.levels, prefix, delimiter), planned)
-                notes += [f"its name becomes {made}"] if made != name else []
-                name = made
-            if planned.subscribe:
-                notes += _subscribe(session, name)
+        if planned.create and planned.levels != INBOX:
+            safe = safe_name(planned.levels, prefix, delimiter)
+            made = self._patiently(lambda session: _create(session, name, safe, planned))
+            notes += [f"its name becomes {made}"] if made != name else []
+            name = made
+        if planned.subscribe:
+            notes += self._patiently(lambda session: _subscribe(session, name))
         self._boxes[planned.levels] = _Box(encode_name(name))
         return [Alteration(planned.name, None, note) for note in notes]
 
     def present(self, planned: PlannedMailbox) -> Counter[bytes]:
         """Count the fingerprints of what the mailbox holds."""
-        if not planned.source.selectable:
-            return Counter()
         box = self._boxes[planned.levels]
-        with self._session() as session:
+
+        def count(session: Session) -> None:
             opened = session.select(box.raw)
             box.permanent = opened.permanent_flags
             box.held = _fingerprints(session, opened)
+
+        self._patiently(count)
         return box.held.copy()
 
     def append(self, planned: PlannedMailbox, batch: Sequence[Replay]) -> list[Placed]:
@@ -151,7 +152,7 @@ class ImapTarget:
     def _arrived(self, box: _Box, batch: Sequence[Replay], waits: _Waits) -> list[Placed]:
         """After a lost answer: say which of the next messages arrived all the same, up to the first that did not."""
         with box.gate.exclusive():
-            now = self._count(box, waits)
+            now = self._patiently(lambda session: _fingerprints(session, session.select(box.raw)), waits)
             arrived = []
             for replay in batch:
                 key = identity(replay.octets)
@@ -160,14 +161,6 @@ class ImapTarget:
                 box.held[key] += 1
                 arrived.append(Placed())
             return arrived
-
-    def _count(self, box: _Box, waits: _Waits) -> Counter[bytes]:
-        while True:
-            try:
-                with self._session() as session:
-                    return _fingerprints(session, session.select(box.raw))
-            except ImapError as error:
-                waits.wait(error)
 
     def read_back(self, planned: PlannedMailbox) -> Iterator[ReadBack]:
         """Yield all messages of a mailbox."""
@@ -189,6 +182,18 @@ class ImapTarget:
         for session in idle:
             session.close()
 
+    def _patiently(self, work: Callable[[Session], ResultT], waits: _Waits | None = None) -> ResultT:
+        """Do what may be done twice, again and again while a new connection may help."""
+        waits = waits or _Waits(self._patience)
+        while True:
+            try:
+                with self._session() as session:
+                    return work(session)
+            except ImapError as error:
+                if not self._ever_connected:
+                    raise
+                waits.wait(error)
+
     @contextmanager
     def _session(self) -> Iterator[Session]:
         """Lend a session; one that broke is not taken back."""
@@ -196,6 +201,7 @@ class ImapTarget:
             session = self._idle.pop() if self._idle else None
         if session is None:
             session = open_session(self._endpoint, self._login, timeout=self._timeout)
+            self._ever_connected = True
         try:
             yield session
         except BaseException as error:

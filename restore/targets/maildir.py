@@ -21,8 +21,8 @@ from restore.targets.files import seconds, told, write_new
 from vault.internaldate import format_internaldate
 from vault.model import Flags
 
-_LETTERS = {"\\draft": "D", "\\flagged": "F", "\\answered": "R", "\\seen": "S", "\\deleted": "T", "$forwarded": "P"}
-_NAMES = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted", "P": "$Forwarded"}
+_LETTERS = {"\\draft": "D", "\\flagged": "F", "\\answered": "R", "\\seen": "S", "\\deleted": "T"}
+_NAMES = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 _MAX_KEYWORDS = 26
 _FILE = re.compile(r"\d+\.R([0-9a-f]{32})\.(\d+)\.restante,S=(\d+)(?::2,([A-Za-z]*))?")
 

@@ -17,7 +17,6 @@ from vault.ids import ObjectName
 from vault.packer import PackLimits
 from vault.stores.base import ObjectInfo, WriteStore
 
-
 OFTEN = BackupOptions(
     checkpoint_packs=1, patience_seconds=5, limits=PackLimits(pack=300_000, block=20_000, alone=5_000)
 )
