@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -15,7 +14,8 @@ from backup.model import AccountReport, BackupOptions, Outcome, SourceAccount
 from backup.patience import Interrupted, PatientSession
 from backup.plan import MailboxPlan, SyncPlan, count_alarm, plan_sync
 from backup.sync import Reading, Tally, WindowReader, open_mailbox
-from imap.errors import ImapError, LoginRefused
+from backup.windows import isolate, read_window, read_windows
+from imap.errors import ImapError
 from imap.model import ListedMailbox
 from imap.session import Session, open_session
 from vault.clock import Progress
@@ -150,7 +150,8 @@ class AccountRun:
         for plan in changed:
             work.extend(self._open(main, plan, reading))
             checkpoint()
-        self._read_windows(main, work, checkpoint)
+        helpers = [self._new_session() for _ in range(min(self._options.connections, len(work)) - 1)]
+        read_windows(main, helpers, work, checkpoint)
 
     def _open(self, main: PatientSession, plan: MailboxPlan, reading: Reading) -> Iterable[WindowReader]:
         """Open a mailbox and read a small change; return what is left to read."""
@@ -159,50 +160,15 @@ class AccountRun:
             self._drafts[plan.listed.raw] = draft
         try:
             found = main.run(lambda session: open_mailbox(session, draft))
-            windows = [WindowReader(draft, window, reading) for window in found]
-            if sum(last - first + 1 for window in found for first, last in window) > _AT_ONCE:
-                return windows
-            for window in windows:
-                self._read(main, window)
         except ImapError as error:
-            self._isolate(draft, error)
+            isolate(draft, error)
+            return ()
+        windows = [WindowReader(draft, window, reading) for window in found]
+        if sum(last - first + 1 for window in found for first, last in window) > _AT_ONCE:
+            return windows
+        for window in windows:
+            read_window(main, window)
         return ()
-
-    def _read_windows(self, main: PatientSession, work: deque[WindowReader], checkpoint: Callable[[], None]) -> None:
-        def drain(session: PatientSession) -> None:
-            while True:
-                try:
-                    window = work.popleft()
-                except IndexError:
-                    return
-                try:
-                    self._read(session, window)
-                except ImapError as error:
-                    self._isolate(window.draft, error)
-                checkpoint()
-
-        extra = min(self._options.connections, len(work)) - 1
-        if extra < 1:
-            drain(main)
-            return
-        with ThreadPoolExecutor(extra, thread_name_prefix="fetch") as pool:
-            helpers = [pool.submit(drain, self._new_session()) for _ in range(extra)]
-            try:
-                drain(main)
-            except BaseException:
-                work.clear()
-                raise
-        for helper in helpers:
-            helper.result()
-
-    def _read(self, session: PatientSession, window: WindowReader) -> None:
-        session.run(window.read)
-
-    def _isolate(self, draft: MailboxDraft, error: ImapError) -> None:
-        """One mailbox that can't be read must not stop the others; a dead connection or login must."""
-        if error.retryable or isinstance(error, LoginRefused):
-            raise error
-        draft.problem(error.message)
 
     def _fail(self, error: ImapError) -> None:
         with self._lock:

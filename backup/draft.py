@@ -153,6 +153,9 @@ class MailboxDraft:
         with self._lock:
             self._fold()
             put, opened = self._writer.add_meta, self._opened
+            if opened is None and self.plan.before:
+                # Never opened: what the last snapshot knew still stands.
+                return moved_mailbox(self.plan.before, self.plan.listed)
             return msgspec.structs.replace(
                 bare_mailbox(self.plan.listed),
                 uidvalidity=opened.uidvalidity if opened else 0,

@@ -17,6 +17,7 @@ from vault.packer import Share
 from vault.writer import VaultWriter
 
 WINDOW = 2000
+_TRIES = 3
 
 
 @dataclass(slots=True)
@@ -138,9 +139,13 @@ class WindowReader:
         self._left = dict.fromkeys(expand(window))
         self._announced = False
         self._reading = reading
+        self._first = 0
+        self._breaks = 0
+        self._on_progress: Callable[[], None] = lambda: None
 
-    def read(self, session: Session) -> None:
-        """Link what the vault has, fetch the rest. Raises ImapError, Interrupted, StoreError."""
+    def read(self, session: Session, progress: Callable[[], None]) -> None:
+        """Link what the vault has, fetch the rest; `progress` is called for each. Raises ImapError, Interrupted."""
+        self._on_progress = progress
         raw = self.draft.plan.listed.raw
         if session.opened != raw:
             opened = session.examine(raw)
@@ -153,8 +158,18 @@ class WindowReader:
             self._announced = True
             self._reading.progress.expect(self._reading.account, len(facts), sum(f.size for f in facts.values()))
         to_fetch = [fact for fact in facts.values() if not self._link(fact)]
-        self._fetch(session, to_fetch)
+        self._fetch(session, self._without_culprit(to_fetch))
         self.draft.window_done()
+
+    def _without_culprit(self, to_fetch: list[Facts]) -> list[Facts]:
+        """Give up a message at which the connection broke each time: it must not keep us from the others."""
+        first = to_fetch[0].uid if to_fetch else 0
+        self._breaks = self._breaks + 1 if first == self._first else 0
+        self._first = first
+        if self._breaks < _TRIES or not to_fetch:
+            return to_fetch
+        self._lack(first, "the connection breaks whenever this message is read")
+        return to_fetch[1:]
 
     def _account_for_silence(self, session: Session, facts: dict[int, Facts]) -> None:
         """UIDs without an answer are gone, or the server keeps something from us: ask which."""
@@ -195,6 +210,7 @@ class WindowReader:
         else:
             self.draft.fail(uid, reason)
         self._left.pop(uid, None)
+        self._on_progress()
 
     def _store(self, fact: Facts, octets: bytes) -> None:
         reading = self._reading
@@ -208,4 +224,5 @@ class WindowReader:
     def _keep(self, fact: Facts, row: MessageRow) -> None:
         self.draft.add(row, fact.flags)
         self._left.pop(fact.uid, None)
+        self._on_progress()
         self._reading.progress.advance(self._reading.account, 1, row.size)
