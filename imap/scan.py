@@ -39,8 +39,10 @@ def uids(wire: Wire, first: int, last: int | None, *, esearch: bool, whole: bool
     if not wire.exists:
         return iter(())
     found = _searched(wire, first, last, esearch=esearch)
-    if whole and _count(found()) < wire.exists:
-        return _within(ranges_of(_walked(wire)), first, last)
+    if whole and (searched := _count(found())) < wire.exists:
+        walked = array("Q", _walked(wire))
+        if len(walked) > searched:
+            return _within(ranges_of(walked), first, last)
     return found()
 
 

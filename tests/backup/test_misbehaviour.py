@@ -1,0 +1,144 @@
+"""Servers that lie, break or keep something back: the snapshot is complete, or says honestly what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backup import AccountReport, SourceAccount
+from imap.model import Login
+from tests.backup.site import Site, only
+from tests.imap.scripted import HANG_UP, PASSWORD, SILENCE, Reply, Script, body, scripted, uids_of
+
+LIST = b'* LIST () "/" INBOX\r\n'
+STATUS = b"* STATUS INBOX (MESSAGES %d UIDNEXT %d UIDVALIDITY 7 HIGHESTMODSEQ %d)\r\nTAG OK\r\n"
+EXAMINE = (
+    b"* %d EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [UIDNEXT %d] ok\r\n* OK [HIGHESTMODSEQ %d] ok\r\n"
+    b"TAG OK [READ-ONLY] open\r\n"
+)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def rules(count: int = 9, *, modseq: int = 40, exists: int | None = None) -> dict[str, list[Reply]]:
+    """Return what a plain account with one INBOX answers."""
+    exists = count if exists is None else exists
+
+    def facts(command: str) -> Iterator[bytes]:
+        for uid in uids_of(command):
+            if uid <= count:
+                yield b'* %d FETCH (UID %d FLAGS () INTERNALDATE "01-Jan-2020 00:00:00 +0000" RFC822.SIZE 7)\r\n' % (
+                    uid,
+                    uid,
+                )
+        yield b"TAG OK\r\n"
+
+    def bodies(command: str) -> Iterator[bytes]:
+        for uid in uids_of(command):
+            yield body(uid, b"mail %02d" % uid)
+        yield b"TAG OK\r\n"
+
+    return {
+        r"^LIST .*STATUS": [LIST + STATUS % (exists, count + 1, modseq)],
+        r"^(EXAMINE|SELECT)": [EXAMINE % (exists, count + 1, modseq)],
+        r"^UID SEARCH": [b'* ESEARCH (TAG "TAG") UID ALL 1:%d\r\nTAG OK\r\n' % count],
+        r"^UID FETCH .*BODY": [bodies],
+        r"^UID FETCH .*INTERNALDATE": [facts],
+        r"^UID FETCH \S+ \(UID\)": [facts],
+    }
+
+
+def backed_up(site: Site, changes: dict[str, list[Reply]]) -> AccountReport:
+    with scripted(Script(changes)) as server:
+        return only(site.backup(SourceAccount("anna", server.endpoint(), Login(lambda: PASSWORD))))
+
+
+def test_the_scripted_account_is_sound_to_begin_with(site: Site) -> None:
+    report = backed_up(site, rules())
+    assert (report.status, report.messages, report.failures) == ("complete", 9, ())
+    assert [seen.octets for seen in site.contents(site.snapshot("anna"))["INBOX"]][3] == b"mail 04"
+
+
+def test_an_account_that_lists_nothing_at_all_fails_and_changes_nothing(site: Site) -> None:
+    backed_up(site, rules())
+    before = site.snapshot("anna")
+    report = backed_up(site, {r"^(LIST|LSUB)": [b"TAG OK\r\n"]})
+    assert (report.status, report.snapshot) == ("failed", before.id)
+    assert "not even INBOX" in report.failures[0].reason
+    assert site.snapshot("anna") == before
+
+
+def test_a_server_that_counts_more_than_it_lists_makes_the_snapshot_partial(site: Site) -> None:
+    report = backed_up(site, rules(9, exists=12))
+    assert report.status == "partial"
+    assert "the server counts 12 messages" in report.failures[0].reason
+    assert report.messages == 9
+
+
+def test_messages_missing_from_a_short_listing_are_not_called_gone(site: Site) -> None:
+    backed_up(site, rules(9))
+    changed = rules(9, modseq=41)
+    changed[r"^UID SEARCH"] = [b'* ESEARCH (TAG "TAG") UID ALL 1:4\r\nTAG OK\r\n']
+    changed[r"^LIST .*STATUS"] = [LIST + STATUS % (12, 13, 41)]
+    changed[r"^(EXAMINE|SELECT)"] = [EXAMINE % (12, 13, 41)]
+    report = backed_up(site, changed)
+    assert report.status == "partial"
+    assert report.messages >= 9
+
+
+def test_a_message_at_which_the_connection_breaks_costs_no_other(site: Site) -> None:
+    def bodies(command: str) -> Iterator[bytes]:
+        for uid in uids_of(command):
+            if uid == 5:
+                yield HANG_UP
+            yield body(uid, b"mail %02d" % uid)
+        yield b"TAG OK\r\n"
+
+    report = backed_up(site, rules() | {r"^UID FETCH .*BODY": [bodies]})
+    assert report.status == "partial"
+    assert [(f.mailbox, f.uid) for f in report.failures] == [("INBOX", 5)]
+    assert report.messages == 8
+
+
+def test_a_message_that_is_refused_is_named_and_tried_again_by_the_next_run(site: Site) -> None:
+    def bodies(command: str) -> Iterator[bytes]:
+        uids = uids_of(command)
+        if 5 in uids:
+            yield b"TAG NO [SERVERBUG] can't read\r\n"
+            return
+        for uid in uids:
+            yield body(uid, b"mail %02d" % uid)
+        yield b"TAG OK\r\n"
+
+    report = backed_up(site, rules() | {r"^UID FETCH .*BODY": [bodies]})
+    assert [(f.uid, "can't read" in f.reason) for f in report.failures] == [(5, True)]
+    healed = backed_up(site, rules())
+    assert (healed.status, healed.new_messages, healed.messages) == ("complete", 1, 9)
+
+
+def test_a_mailbox_that_may_not_be_opened_is_named_and_what_was_kept_stands(site: Site) -> None:
+    backed_up(site, rules())
+    refused = rules(10, modseq=50) | {r"^(EXAMINE|SELECT)": [b"TAG NO [NOPERM] not yours\r\n"]}
+    report = backed_up(site, refused)
+    assert (report.status, report.messages) == ("partial", 9)
+    assert "not yours" in report.failures[0].reason
+    assert backed_up(site, rules(10, modseq=50)).new_messages == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"* ))) garbage (((\r\n" * 3 + b"\0\xff\r\n" + HANG_UP, SILENCE, HANG_UP],
+    ids=["garbage", "silence", "gone"],
+)
+@pytest.mark.parametrize("where", [r"^LIST", r"^(EXAMINE|SELECT)", r"^UID SEARCH", r"^UID FETCH"])
+def test_nonsense_silence_and_hanging_up_end_in_time_and_are_told(site: Site, where: str, answer: bytes) -> None:
+    object.__setattr__(site.options, "patience_seconds", 2)
+    object.__setattr__(site.options, "timeout_seconds", 1)
+    report = backed_up(site, {where: [answer], **{known: to for known, to in rules().items() if known != where}})
+    assert report.status in {"partial", "failed"}
+    assert report.failures
