@@ -226,7 +226,7 @@ class _Waits:
 
     def wait(self, error: ImapError) -> None:
         """Wait before another try; raise the error where it won't help, or patience is at its end."""
-        wait = error.wait if isinstance(error, Throttled) and error.wait else self._wait
+        wait = (error.wait if isinstance(error, Throttled | AppendInterrupted) else None) or self._wait
         if not error.retryable or time.monotonic() + wait > self._end:
             raise error
         time.sleep(wait)

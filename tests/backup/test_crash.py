@@ -89,7 +89,7 @@ def test_what_a_checkpoint_covers_is_not_fetched_again(dovecot: DovecotServer, t
         deliver(dovecot, user, mailbox, [mail_with(base64_lines(octets(200_000, 10 * n + i))) for i in range(5)])
     site = Site(tmp_path, options=OFTEN)
     with pytest.raises(Killed):
-        site.backup(account(dovecot, user), store=KillingStore(site.store, 8, after=True))
+        site.backup(account(dovecot, user), store=KillingStore(site.store, 12, after=True))
     kept = site.snapshot(user)
     assert kept.status == "partial"
     assert kept.messages
