@@ -2,8 +2,8 @@
 
     RESTANTE_PASSPHRASE=… python tests/reader.py VAULT [OUT]
 
-lists the snapshots of a vault in a directory and, with OUT, writes every message of each account's newest snapshot
-there. RESTANTE_RECOVERY_KEY opens a vault too.
+lists the snapshots of a vault in a directory and, with OUT, writes every message of each there. RESTANTE_RECOVERY_KEY
+opens a vault too.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ class Reader:
     def get(self, name: str) -> bytes:
         return (self.root / name).read_bytes()
 
-    def names(self, folder: str) -> list[str]:
-        return sorted(str(p.relative_to(self.root)) for p in (self.root / folder).rglob("*") if p.is_file())
+    def names(self, kind: str) -> list[str]:
+        return sorted(str(p.relative_to(self.root)) for p in (self.root / kind).rglob("*") if p.is_file())
 
     def unlock(self, passphrase: str, recovery_key: str) -> dict[str, Any]:
         """§2, Slots."""
@@ -225,27 +225,23 @@ class Reader:
         """§5."""
         place = self.places[blob]
         stored = self.block(place)[place.start : place.start + place.length]
-        content = stored[1:] if stored[:1] == b"\0" else self.recipe(stored[1:])
+        content = stored[1:] if stored[:1] == b"\0" else self.recipe(Columns(stored[1:]))
         found = hashlib.blake2b(content, digest_size=16, key=self.blob_key, person=person).digest()
         insist(found == blob, "a blob holds other content than it should")
         return content
 
-    def recipe(self, data: bytes) -> bytes:
-        columns = Columns(data)
+    def recipe(self, columns: Columns) -> bytes:
         parts = zip(columns.strings(), columns.fixed(16), columns.numbers(), columns.strings(), strict=True)
         return b"".join(self.part(*part) for part in parts)
 
     def part(self, inline: bytes, blob: bytes, width: int, eol: bytes) -> bytes:
-        if width < 0:
-            return inline
-        content = self.blob(blob, b"piece")
-        if width == 0:
+        content = inline if width < 0 else self.blob(blob, b"piece")
+        if width < 1:
             return content
         text = base64.b64encode(content)
         return b"".join(text[i : i + width] + eol for i in range(0, len(text), width))
 
     def snapshots(self) -> list[dict[str, Any]]:
-        """Oldest first."""
         found = [json.loads(self.small(name, b"S")) for name in self.names("snapshots")]
         return sorted(found, key=lambda s: (s["account"], s["sequence"]))
 
@@ -256,8 +252,8 @@ class Reader:
             columns = Columns(self.blob(pending.pop(0), b"meta"))
             kind = columns.octets()
             if kind == b"N":
-                columns.numbers(), columns.numbers(), columns.numbers()
-                pending = columns.fixed(16) + pending
+                _, _, _, children = columns.numbers(), columns.numbers(), columns.numbers(), columns.fixed(16)
+                pending = children + pending
             else:
                 yield columns
 
@@ -288,18 +284,15 @@ def date(epoch: int, zone: int) -> str:
 
 
 def main() -> None:
-    words = {"passphrase": os.environ.get("RESTANTE_PASSPHRASE", "")}
-    reader = Reader(Path(sys.argv[1]), **words, recovery_key=os.environ.get("RESTANTE_RECOVERY_KEY", ""))
-    snapshots = reader.snapshots()
-    for snapshot in snapshots:
-        print(snapshot["id"], snapshot["account"], snapshot["status"], snapshot["messages"])
-    if len(sys.argv) > 2:
-        reader.load_index()
-        for snapshot in {s["account"]: s for s in snapshots}.values():
-            folder = Path(sys.argv[2]) / snapshot["account_id"]
-            folder.mkdir(parents=True)
-            for number, message in enumerate(reader.messages(snapshot), 1):
-                (folder / f"{number}.eml").write_bytes(message.octets)
+    passphrase, recovery_key = (os.environ.get(f"RESTANTE_{name}", "") for name in ("PASSPHRASE", "RECOVERY_KEY"))
+    reader = Reader(Path(sys.argv[1]), passphrase=passphrase, recovery_key=recovery_key)
+    reader.load_index()
+    for snapshot in reader.snapshots():
+        sys.stdout.write(f"{snapshot['id']} {snapshot['account']} {snapshot['status']} {snapshot['messages']}\n")
+        for number, message in enumerate(reader.messages(snapshot) if len(sys.argv) > 2 else (), 1):
+            path = Path(sys.argv[2]) / snapshot["id"] / f"{number}.eml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(message.octets)
 
 
 if __name__ == "__main__":
