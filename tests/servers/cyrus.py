@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import secrets
 import shutil
@@ -124,11 +125,11 @@ class CyrusServer:
 
 
 def _owner() -> str:
-    return "mail" if os.geteuid() == 0 else ""
+    return "mail" if os.geteuid() == 0 else getpass.getuser()
 
 
 def _give(path: Path) -> None:
-    if _owner():
+    if os.geteuid() == 0:
         shutil.chown(path, _owner())
 
 
@@ -139,7 +140,6 @@ def _environment() -> dict[str, str]:
 
 def _imapd_conf(server: CyrusServer, separator: str, *, below_inbox: bool) -> str:
     place = server.directory
-    user = f"cyrus_user: {_owner()}" if _owner() else ""
     return f"""\
 configdirectory: {place}/conf
 defaultpartition: default
@@ -150,7 +150,7 @@ idlesocket: {place}/sock/idle
 notifysocket: {place}/sock/notify
 proc_path: {place}/conf/proc
 mboxname_lockpath: {place}/conf/lock
-{user}
+cyrus_user: {_owner()}
 servername: localhost
 admins: {server.admin.name}
 allowplaintext: yes
