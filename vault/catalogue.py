@@ -18,6 +18,7 @@ _FIELD = re.compile(
 _ORDER = (b"date", b"from", b"to", b"cc", b"subject", b"message-id")
 _ATTACHMENT = re.compile(rb"name(?:\*0?\*?)?=[ \t]*(?:\"([^\"\r\n]*)\"|([^\s;\"]+))")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
+_CATALOGUE = b"C"
 
 
 class RawEntry(NamedTuple):
@@ -47,16 +48,18 @@ def _attachments(literals: Iterable[bytes]) -> list[bytes]:
 
 
 def encode_catalogue(entries: Sequence[RawEntry]) -> bytes:
-    """Return a pack's catalogue: a column of blob ids, then seven string columns."""
-    columns = ColumnWriter().octets(b"".join(e.blob for e in entries))
+    """Return a pack's catalogue: its mark, a column of blob ids, then seven string columns."""
+    columns = ColumnWriter().octets(_CATALOGUE).octets(b"".join(e.blob for e in entries))
     for i in range(len(_ORDER) + 1):
         columns.strings([e.values[i] for e in entries])
     return columns.done()
 
 
 def decode_catalogue(data: bytes) -> list[CatalogueEntry]:
-    """Return the entries of a pack's catalogue; raises ColumnError."""
+    """Return the entries of a pack's catalogue, none of a block that is something else; raises ColumnError."""
     columns = ColumnReader(data)
+    if columns.octets() != _CATALOGUE:
+        return []
     blobs = columns.fixed(16)
     fields = [columns.strings() for _ in range(len(_ORDER) + 1)]
     columns.done()
