@@ -67,7 +67,7 @@ class RowCodec:
         columns.octets(b"".join(r.blob for r in rows)).numbers(r.size for r in rows)
         columns.numbers(deltas([t[0] if t else 0 for t in times])).numbers(t[1] if t else 0 for t in times)
         columns.octets(b"".join(r.server_id or _NO_SERVER_ID for r in rows))
-        return columns.numbers(odd).strings([text.encode() for text in odd.values()]).done()
+        return columns.numbers(odd).strings([text.encode("latin-1") for text in odd.values()]).done()
 
     def decode(self, data: bytes) -> list[MessageRow]:
         """Return a leaf's rows; raises ColumnError."""
