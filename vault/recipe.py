@@ -23,6 +23,7 @@ _INLINE_TOTAL = 4 << 20
 _MAX_PARTS = 100_000
 _MIME_WIDTH = 76
 _HEADER_REST = 4096
+_FIRST_LINES = 16
 
 PLAIN, RECIPE = b"\0", b"\1"
 
@@ -67,11 +68,13 @@ def encode_run(content: bytes, width: int, eol: bytes) -> bytes:
 
 def find_runs(message: bytes) -> Iterator[Run]:
     """Yield the base64 runs that follow a `Content-Transfer-Encoding: base64`, in order."""
-    done = 0
+    done = barren = 0
     for mark in _marks(message):
         if mark < done:
             continue
-        body, eol = _after_blank_line(message, mark)
+        body, eol = _after_blank_line(message, max(mark, barren), mark + _HEADER_REST)
+        # A mail full of marks must not be searched anew from each.
+        barren = mark + _HEADER_REST - 3 if body < 0 else body - 2 * len(eol)
         if body < 0:
             continue
         end, width = _measure(message, body, eol)
@@ -91,13 +94,13 @@ def _finds(message: bytes, word: bytes) -> Iterator[int]:
         at = message.find(word, at + len(word))
 
 
-def _after_blank_line(message: bytes, at: int) -> tuple[int, bytes]:
+def _after_blank_line(message: bytes, start: int, end: int) -> tuple[int, bytes]:
     """Return where the part's body starts, and its line end; -1 where its header goes on too long to be one."""
-    window = message[at : at + _HEADER_REST]
-    crlf, lf = window.find(b"\r\n\r\n"), window.find(b"\n\n")
-    if crlf >= 0 and (lf < 0 or crlf < lf):
-        return at + crlf + 4, b"\r\n"
-    return (at + lf + 2, b"\n") if lf >= 0 else (-1, b"")
+    lf = message.find(b"\n\n", start, end)
+    crlf = message.find(b"\r\n\r\n", start, end if lf < 0 else lf + 3)
+    if crlf >= 0:
+        return crlf + 4, b"\r\n"
+    return (lf + 2, b"\n") if lf >= 0 else (-1, b"")
 
 
 def _measure(message: bytes, start: int, eol: bytes) -> tuple[int, int]:
@@ -115,13 +118,25 @@ def _measure(message: bytes, start: int, eol: bytes) -> tuple[int, int]:
 
 
 def _full_lines(message: bytes, start: int, width: int, eol: bytes) -> int:
+    """Count the lines of exactly `width` octets, looking twice as far each time, so that a short run costs little."""
+    step = width + len(eol)
+    there, count, window = (len(message) - start) // step, 0, _FIRST_LINES
+    while count < there:
+        lines = _even_lines(message, start + count * step, min(window, there - count), width, eol)
+        count += lines
+        if lines < window:
+            break
+        window *= 2
+    return count
+
+
+def _even_lines(message: bytes, start: int, most: int, width: int, eol: bytes) -> int:
     """Count the lines of exactly `width` octets, by looking at every separator position with a stride."""
     step = width + len(eol)
-    count = (len(message) - start) // step
     for offset, octet in enumerate(eol):
-        column = message[start + width + offset : start + count * step : step]
-        count = min(count, len(column) - len(column.lstrip(bytes((octet,)))))
-    return count
+        column = message[start + width + offset : start + most * step : step]
+        most = min(most, len(column) - len(column.lstrip(bytes((octet,)))))
+    return most
 
 
 def _decode(message: bytes, run: Run) -> bytes | None:
