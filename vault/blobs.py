@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from vault.columns import ColumnError
-from vault.errors import Damage
+from vault.errors import Damage, ObjectCutShort, ObjectMissing
 from vault.ids import BlobId, SessionId
 from vault.index import Index, Location
 from vault.keys import KeyRing
@@ -97,7 +97,13 @@ class BlobReader:
         self._cached -= len(future.result())
 
     def _load(self, place: Location) -> bytes:
-        sealed = self._store.get(place.object_name, start=place.offset, length=place.stored)
+        name = place.object_name
+        try:
+            sealed = self._store.get(name, start=place.offset, length=place.stored)
+        except ObjectMissing:
+            raise Damage(f"{name} is missing", object_name=name) from None
+        except ObjectCutShort:
+            raise Damage(f"{name} is cut short", object_name=name) from None
         return self._key(place).open(place.counter, sealed, place.object_name)
 
     def _key(self, place: Location) -> BlockKey:

@@ -48,6 +48,10 @@ class ObjectMissing(StoreError):
     """The store holds no object of that name."""
 
 
+class ObjectCutShort(StoreError):
+    """An object ends before the octets that were asked for."""
+
+
 class StoreUnavailable(StoreError):
     """The store did not answer, or answered that it is overloaded, for as long as we waited."""
 

@@ -18,6 +18,7 @@ from vault.errors import Damage
 from vault.ids import BlobId, ObjectName, PackId, SessionId
 from vault.keys import KeyRing, SealedSession
 from vault.pack import (
+    Block,
     PackEntry,
     PackKind,
     decode_directory,
@@ -44,6 +45,7 @@ CREATE TABLE links (account TEXT NOT NULL, server_id BLOB NOT NULL, blob BLOB NO
                     PRIMARY KEY (account, server_id)) WITHOUT ROWID;
 CREATE TABLE linked_pages (account TEXT NOT NULL, page BLOB NOT NULL, PRIMARY KEY (account, page)) WITHOUT ROWID;
 CREATE INDEX blocks_of_pack ON blocks (pack);
+CREATE INDEX blobs_of_block ON blobs (block);
 CREATE INDEX packs_of_object ON packs (object);
 """
 
@@ -216,6 +218,20 @@ class Index:
         with self._lock:
             rows = self._db.execute("SELECT DISTINCT id, kind, size FROM packs").fetchall()
         return [(pack_name(kind, PackId(pack)), size) for pack, kind, size in rows]
+
+    def blocks_of(self, name: ObjectName) -> tuple[Block, ...]:
+        """Return the blocks of one object as its index tells them."""
+        pack = bytes.fromhex(name.rpartition("/")[2])
+        blocks = (
+            "SELECT n, session, counter, offset, stored, plain FROM blocks"
+            " WHERE pack = (SELECT n FROM packs WHERE id = ? LIMIT 1) ORDER BY n"
+        )
+        blobs = "SELECT id, length FROM blobs WHERE block = ? ORDER BY start"
+        with self._lock:
+            return tuple(
+                Block(SessionId(session), counter, offset, stored, plain, tuple(self._db.execute(blobs, (n,))))
+                for n, session, counter, offset, stored, plain in self._db.execute(blocks, (pack,)).fetchall()
+            )
 
     def blobs_of(self, name: ObjectName) -> list[BlobId]:
         """Return the ids of the blobs in one object."""

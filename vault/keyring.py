@@ -189,13 +189,19 @@ def _full(ring: KeyRing) -> KeyRing:
 def _slots(store: ReadStore) -> list[Slot]:
     slots = []
     for info in store.list("keys/"):
-        try:
-            slot = msgspec.json.decode(store.get(info.name), type=Slot)
-        except msgspec.DecodeError:
-            continue  # `check` names it; the other slots must still open the vault
-        if info.name == f"keys/{slot.name}.json":
+        slot = read_slot(info.name, store.get(info.name))
+        if slot:
             slots.append(slot)
     return slots
+
+
+def read_slot(name: ObjectName, data: bytes) -> Slot | None:
+    """Return the slot in an object; None for a damaged one, which must not keep the others from opening the vault."""
+    try:
+        slot = msgspec.json.decode(data, type=Slot)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return slot if name == f"keys/{slot.name}.json" else None
 
 
 def _slot_name(slot: str) -> ObjectName:

@@ -64,6 +64,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     lanes: int = 0
     memory_kib: int = 0
     sealed: bytes
+    mac: str = ""
 
     def key(self, secret: Passphrase | RecoveryKey) -> bytes:
         """Derive the slot's own key: Argon2id (RFC 9106) of a passphrase, HKDF of a recovery key."""
@@ -77,6 +78,10 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
             salt=self.salt, length=32, iterations=self.iterations, lanes=self.lanes, memory_cost=self.memory_kib
         )
         return kdf.derive(text)
+
+    def check_text(self, vault_id: bytes) -> str:
+        """Return what the `mac` covers, so that whoever holds the meta key can tell a damaged slot."""
+        return self.aad(vault_id).hex() + self.sealed.hex()
 
     def aad(self, vault_id: bytes) -> bytes:
         """Return what binds the sealed secrets to this slot's own words and its vault."""
@@ -108,7 +113,9 @@ def seal_slot(vault_id: bytes, name: str, created: str, secret: Passphrase | Rec
         slot = Slot(format=1, kind="recovery", name=name, created=created, salt=salt, sealed=b"")
     # The key is as fresh as the salt, so the nonce may be zero.
     sealed = AESGCM(slot.key(secret)).encrypt(bytes(12), msgspec.json.encode(secrets), slot.aad(vault_id))
-    return msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(slot, sealed=sealed)), indent=1)
+    slot = msgspec.structs.replace(slot, sealed=sealed)
+    mac = secrets.ring(vault_id).authenticate(slot.check_text(vault_id))
+    return msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(slot, mac=mac)), indent=1)
 
 
 def open_slot(vault_id: bytes, slot: Slot, secret: Passphrase | RecoveryKey) -> Secrets | None:
