@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from itertools import count
 
 import msgspec
 
@@ -13,6 +14,7 @@ from vault.errors import ObjectMissing, VaultError, WrongSecret
 from vault.ids import ObjectName
 from vault.keys import SUITE_NAME, ContentPublicKey, KeyRing, new_content_key
 from vault.slots import (
+    AbsurdSlot,
     KeyFile,
     Passphrase,
     RecoveryKey,
@@ -29,6 +31,7 @@ from vault.slots import (
 from vault.stores.base import FullStore, ReadStore, WriteStore
 
 VAULT_FILE = ObjectName("vault.json")
+_LATER_FILE = re.compile(r"vault-[1-9][0-9]*\.json")
 _SLOT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -86,10 +89,12 @@ def unlock(store: ReadStore, secret: Secret) -> KeyRing:
     first = _read_vault_file(store, VAULT_FILE)
     vault_id = bytes.fromhex(first.vault)
     ring = _ring(store, vault_id, secret)
-    newest = first
-    for name in _later_files(store):
-        newest = max(newest, _believed(ring, _read_vault_file(store, name), name), key=lambda f: f.generation)
-    _believed(ring, first, VAULT_FILE)
+    files = [_believed(ring, first, VAULT_FILE)]
+    files += [_believed(ring, _read_vault_file(store, name), name) for name in _later_files(store)]
+    if ring.public.octets not in {file.content_key for file in files}:
+        # A store must not win an older key's use by hiding the file that names the newest one.
+        return ring
+    newest = max(files, key=lambda file: file.generation)
     return KeyRing(vault_id, ring.meta_key, ContentPublicKey(newest.content_key), ring.private)
 
 
@@ -132,11 +137,13 @@ def rotate(store: WriteStore, secret: Secret, passphrase: str, *, clock: Clock |
     _refuse_weak(passphrase)
     ring = _full(unlock(store, secret))
     generation = 2 + len(_later_files(store))
+    taken = {s.name for s in list_slots(store)}
+    suffix = next(n for n in count(generation) if not taken & {f"passphrase-{n}", f"recovery-{n}"})
     secrets = Secrets(ring.meta_key, (*(k.octets for k in ring.private.values()), new_content_key().octets))
     recovery_key, created = new_recovery_key(), (clock or SystemClock()).now().isoformat(timespec="seconds")
     new_slots: list[tuple[str, Passphrase | RecoveryKey]] = [
-        (f"passphrase-{generation}", Passphrase(passphrase)),
-        (f"recovery-{generation}", RecoveryKey(recovery_key)),
+        (f"passphrase-{suffix}", Passphrase(passphrase)),
+        (f"recovery-{suffix}", RecoveryKey(recovery_key)),
     ]
     for name, opener in new_slots:
         store.put(_slot_name(name), seal_slot(ring.vault_id, name, created, opener, secrets))
@@ -169,9 +176,15 @@ def _ring(store: ReadStore, vault_id: bytes, secret: Secret) -> KeyRing:
         return ring
     # Newest slot first: after a rotation it opens the most.
     slots = sorted(_slots(store), key=lambda slot: slot.created, reverse=True)
+    absurd: VaultError | None = None
     for slot in slots:
-        if secrets := open_slot(vault_id, slot, secret):
-            return secrets.ring(vault_id)
+        try:
+            if secrets := open_slot(vault_id, slot, secret):
+                return secrets.ring(vault_id)
+        except AbsurdSlot as error:
+            absurd = error  # another slot may still open
+    if absurd:
+        raise absurd
     names = ", ".join(f'"{slot.name}"' for slot in slots)
     what = "passphrase" if isinstance(secret, Passphrase) else "recovery key"
     raise WrongSecret(
@@ -211,7 +224,7 @@ def _slot_name(slot: str) -> ObjectName:
 
 
 def _later_files(store: ReadStore) -> list[ObjectName]:
-    return [info.name for info in store.list("vault-")]
+    return [info.name for info in store.list("vault-") if _LATER_FILE.fullmatch(info.name)]
 
 
 def _vault_file(ring: KeyRing, generation: int) -> bytes:

@@ -49,6 +49,12 @@ class ContentPublicKey:
         """16 octets that name the pair."""
         return hashlib.sha256(self.octets).digest()[:16]
 
+    def checked(self) -> ContentPublicKey:
+        """Return the key itself; raises ValueError where the octets are none."""
+        if len(self.octets) != _MLKEM_PUBLIC + _X25519:
+            raise ValueError("not a content public key")
+        return self
+
     def seal(self, plain: bytes, info: bytes) -> bytes:
         """Seal to this key (RFC 9180, base mode)."""
         mlkem = MLKEM768PublicKey.from_public_bytes(self.octets[:_MLKEM_PUBLIC])

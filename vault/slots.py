@@ -52,6 +52,10 @@ class KeyFile:
 Secret = Passphrase | RecoveryKey | KeyFile
 
 
+class AbsurdSlot(VaultError):
+    """A slot asks for more work than any that we write: it was altered."""
+
+
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """One object below `keys/`: the vault's secrets, sealed for one passphrase or recovery key."""
 
@@ -70,9 +74,9 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
         """Derive the slot's own key: Argon2id (RFC 9106) of a passphrase, HKDF of a recovery key."""
         if isinstance(secret, RecoveryKey):
             return derive(parse_recovery_key(secret.text), "recovery slot", self.salt)
-        sane = 0 < self.iterations <= _MAX_ITERATIONS and 0 < self.lanes <= _MAX_LANES
+        sane = 0 < self.iterations <= _MAX_ITERATIONS and 0 < self.lanes <= _MAX_LANES and len(self.salt) == 16
         if not (sane and 8 * self.lanes <= self.memory_kib <= _MAX_MEMORY_KIB):
-            raise VaultError(f'key slot "{self.name}" asks for absurd work', hint="the slot was altered; use another")
+            raise AbsurdSlot(f'key slot "{self.name}" asks for absurd work', hint="the slot was altered; use another")
         text = unicodedata.normalize("NFC", secret.text).encode()
         kdf = Argon2id(
             salt=self.salt, length=32, iterations=self.iterations, lanes=self.lanes, memory_cost=self.memory_kib
@@ -176,6 +180,7 @@ def read_key_file(data: bytes) -> KeyRing:
         vault_id = bytes.fromhex(words.vault)
         keys = [ContentPrivateKey(octets) for octets in words.content]
         private = {key.public().id: key for key in keys}
+        public = ContentPublicKey(words.public).checked()
     except (msgspec.DecodeError, ValueError):
         raise WrongSecret("that is not a key file", hint="make one with `restante key export`") from None
-    return KeyRing(vault_id, words.meta, ContentPublicKey(words.public), private)
+    return KeyRing(vault_id, words.meta, public, private)
