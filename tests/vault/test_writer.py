@@ -1,0 +1,166 @@
+"""What the writer promises: no nonce twice, nothing unverified sent, nothing named that is not there."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tests.corpus import MESSAGES, base64_lines, mail_with, octets, plain_mail
+from tests.faults import MemoryStore
+from tests.secret import new_secret
+from vault import pack, packer, seal, writer
+from vault.clock import SystemClock
+from vault.errors import Damage, StoreUnavailable
+from vault.ids import ObjectName
+from vault.keyring import init_vault
+from vault.packer import PackLimits, Share
+from vault.slots import Passphrase
+from vault.vault import Vault, open_vault
+from vault.writer import SnapshotDraft, VaultWriter
+
+TINY = PackLimits(pack=30_000, block=2_000, alone=1_500, in_flight=10_000)
+
+
+@pytest.fixture
+def secret() -> Passphrase:
+    return Passphrase(new_secret())
+
+
+@pytest.fixture
+def store(secret: Passphrase) -> MemoryStore:
+    made = MemoryStore()
+    init_vault(made, secret.text)
+    return made
+
+
+@pytest.fixture
+def vault(store: MemoryStore, secret: Passphrase) -> Vault:
+    return open_vault(store, secret)
+
+
+def test_every_mail_comes_back_whatever_borders_it_crosses(
+    store: MemoryStore, vault: Vault, secret: Passphrase
+) -> None:
+    mails = [*MESSAGES.values(), b"", *(plain_mail(n) for n in range(300))]
+    one = VaultWriter(vault, store, clock=SystemClock(), limits=TINY)
+    with ThreadPoolExecutor(4) as pool:
+        blobs = list(pool.map(lambda mail: one.add_message(mail, Share()).blob, mails))
+    one.flush()
+    one.close()
+    again = open_vault(store, secret)
+    assert [again.read_message(blob) for blob in blobs] == mails
+    assert [octets for _, octets in again.read_messages(blobs)] == mails
+    assert again.catalogue(blobs).keys() == set(blobs)
+    assert sum(name.startswith("packs/") for name in store.objects) > 5
+
+
+def test_equal_mail_and_equal_attachments_are_stored_once(store: MemoryStore, vault: Vault) -> None:
+    attachment = base64_lines(octets(200_000))
+    one = VaultWriter(vault, store, clock=SystemClock())
+    added = [one.add_message(mail_with(attachment, number=n % 3), Share()) for n in range(9)]
+    one.flush()
+    one.close()
+    assert [a.known for a in added] == [False] * 3 + [True] * 6
+    assert sum(map(len, store.objects.values())) < 220_000
+
+
+def test_no_key_is_used_with_a_nonce_twice(store: MemoryStore, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[tuple[bytes, int]] = []
+    lock = threading.Lock()
+
+    def recording(key: bytes, counter: int, plain: bytes, aad: bytes) -> bytes:
+        with lock:
+            used.append((key, counter))
+        return AESGCM(key).encrypt(counter.to_bytes(12, "big"), plain, aad)
+
+    monkeypatch.setattr(seal, "encrypt", recording)
+    monkeypatch.setattr(pack, "encrypt", recording)
+    for run in range(3):
+        one = VaultWriter(vault, store, clock=SystemClock(), limits=TINY)
+        for n in range(60):
+            one.add_message(plain_mail(100 * run + n), Share())
+            one.add_meta(octets(300, 1000 * run + n))
+            if n % 20 == 0:
+                one.flush()
+        one.flush()
+        one.write_run(SystemClock().now(), [("anna", None, "complete")])
+        one.close()
+    assert len(used) > 60
+    assert len(set(used)) == len(used)
+
+
+@pytest.mark.parametrize("module", [packer, writer])
+def test_a_block_that_was_built_wrong_is_never_sent(
+    store: MemoryStore, vault: Vault, monkeypatch: pytest.MonkeyPatch, module: object
+) -> None:
+    def faulty(plain: bytes, level: int) -> bytes:
+        at = len(plain) // 2
+        return seal.compress(plain[:at] + bytes((plain[at] ^ 1,)) + plain[at + 1 :], level)
+
+    monkeypatch.setattr(pack, "compress", faulty)
+    before = set(store.objects)
+    one = VaultWriter(vault, store, clock=SystemClock())
+    if module is packer:
+        one.add_message(plain_mail(1), Share())
+    else:
+        one.add_meta(b"page " * 100)
+    with pytest.raises(Damage, match="just built"):
+        one.flush()
+    one.close()
+    assert set(store.objects) == before
+
+
+class FailingStore(MemoryStore):
+    """Refuses packs from the second on."""
+
+    packs = 0
+
+    def put(self, name: ObjectName, data: bytes, **options: object) -> None:
+        if name.startswith("packs/"):
+            self.packs += 1
+            if self.packs > 1:
+                raise StoreUnavailable("no more packs")
+        super().put(name, data)
+
+
+def test_an_upload_that_fails_is_fatal_and_nothing_names_what_is_not_there(secret: Passphrase) -> None:
+    store = FailingStore()
+    init_vault(store, secret.text)
+    one = VaultWriter(open_vault(store, secret), store, clock=SystemClock(), limits=TINY)
+    mails = (mail_with(base64_lines(octets(5_000, n))) for n in range(500))
+    with pytest.raises(StoreUnavailable):
+        deque((one.add_message(mail, Share()) for mail in mails), maxlen=0)
+    with pytest.raises(StoreUnavailable):
+        one.flush()
+    with pytest.raises(StoreUnavailable):
+        one.add_message(plain_mail(9_999), Share())
+    one.close()
+    assert not [name for name in store.objects if name.startswith(("index/", "snapshots/"))]
+
+
+def test_each_snapshot_names_the_one_before(store: MemoryStore, vault: Vault, secret: Passphrase) -> None:
+    one = VaultWriter(vault, store, clock=SystemClock())
+    tree = one.add_meta(b"{}")
+    one.flush()
+    made = [one.write_snapshot(SnapshotDraft("anna", "complete", tree, 0, n, 0)) for n in range(3)]
+    one.close()
+    assert [s.sequence for s in made] == [1, 2, 3]
+    assert made[0].previous == ""
+    assert len({s.previous for s in made}) == 3
+    assert [s.messages for s in open_vault(store, secret).snapshots("anna")] == [0, 1, 2]
+
+
+def test_the_stored_octets_of_an_account_add_up(store: MemoryStore, vault: Vault) -> None:
+    shares = [Share(), Share()]
+    one = VaultWriter(vault, store, clock=SystemClock())
+    for n in range(200):
+        one.add_message(mail_with(base64_lines(octets(3_000, n)), number=n), shares[n % 2])
+    one.flush()
+    one.close()
+    packs = sum(len(data) for name, data in store.objects.items() if name.startswith("packs/"))
+    assert 0.9 * packs < shares[0].octets + shares[1].octets <= packs
+    assert 0.8 < shares[0].octets / shares[1].octets < 1.25
