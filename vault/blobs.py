@@ -40,7 +40,15 @@ class BlobReader:
 
     def read(self, blob: BlobId, kind: bytes) -> bytes:
         """Return a blob's content, verified against its id; raises Damage, ContentKeyMissing, StoreError."""
-        place = self._place(blob)
+        found: Damage | None = None
+        for place in self._index.locate(blob):
+            try:
+                return self._read_copy(blob, kind, place)
+            except Damage as damage:
+                found = found or damage
+        raise found or Damage(f"no index knows blob {blob.hex()}", object_name=f"blob {blob.hex()}")
+
+    def _read_copy(self, blob: BlobId, kind: bytes, place: Location) -> bytes:
         try:
             content = rebuild(self._stored(place), lambda piece: self.read(piece, b"piece"))
         except ColumnError as error:
@@ -123,12 +131,6 @@ class BlobReader:
         if session is None:
             raise Damage(f"{place.object_name}: no index knows its session key", object_name=place.object_name)
         return block_key(ring.vault_id, "P", session.id, ring.open_session(session, place.object_name))
-
-    def _place(self, blob: BlobId) -> Location:
-        place = self._index.locate(blob)
-        if place is None:
-            raise Damage(f"no index knows blob {blob.hex()}", object_name=f"blob {blob.hex()}")
-        return place
 
     def _stored(self, place: Location) -> bytes:
         stored = self.block(place)[place.start : place.start + place.length]

@@ -19,7 +19,7 @@ from vault.check_packs import PackChecker
 from vault.clock import Progress, Quiet
 from vault.errors import Damage, ObjectMissing
 from vault.ids import BlobId, ObjectName
-from vault.index import Index, open_index, read_index_object
+from vault.index import Index, Location, open_index, read_index_object
 from vault.keyring import VaultFile, read_slot
 from vault.model import Mailbox, MessageRow, Snapshot, Tree
 from vault.records import chain_link, open_run, open_snapshot
@@ -84,7 +84,7 @@ class _Check:
     affected: defaultdict[str, dict[Affected, None]] = field(default_factory=lambda: defaultdict(dict))
     notes: list[str] = field(default_factory=list)
     listed: dict[ObjectName, int] = field(default_factory=dict)
-    bad_blobs: dict[BlobId, str] = field(default_factory=dict)
+    bad_copies: dict[tuple[ObjectName, BlobId], str] = field(default_factory=dict)
     seen: set[tuple[str, BlobId]] = field(default_factory=set)
     octets_read: int = 0
     blobs: int = 0
@@ -190,17 +190,20 @@ class _Check:
         names = sorted(self.listed)
         if sample < 1:
             names = random.sample(names, max(1, round(len(names) * sample))) if names else []
-        if not self.vault.can_read_mail:
-            self.notes.append("this key can't read mail: packs were compared with their SHA-256, not decrypted")
         checker = PackChecker(self.vault, self.fresh)
         self.progress.expect("", len(names), sum(self.listed[name] for name in names))
         for name in names:
             for object_name, reason, blob in checker.check(name):
                 self.damaged(object_name, reason)
                 if blob is not None:
-                    self.bad_blobs[blob] = object_name
+                    self.bad_copies[name, blob] = object_name
             self.octets_read += self.listed[name]
             self.progress.advance("", 1, self.listed[name])
+        if checker.unopened:
+            what = "is older than" if self.vault.can_read_mail else "can't read mail:"
+            self.notes.append(
+                f"this key {what} {len(checker.unopened)} packs, which were compared with their SHA-256, not decrypted"
+            )
 
     def tree(self, snapshot: Snapshot) -> None:
         """Follow a snapshot down to every message it names."""
@@ -242,17 +245,21 @@ class _Check:
                     self.affected[trouble][Affected(account, mailbox, row.uid)] = None
 
     def _trouble(self, blob: BlobId) -> str | None:
-        """Return the damaged object that keeps a message from being read, or None."""
-        place = self.fresh.locate(blob)
-        if place is None:
+        """Return the damaged object that keeps a message from being read, or None while one sound copy is left."""
+        places = self.fresh.locate(blob)
+        if not places:
             name = "index/"
             self.damaged(name, "no index names all that the snapshots need; run `restante index rebuild`")
             return name
-        if blob in self.bad_blobs:
-            return self.bad_blobs[blob]
-        missing = place.object_name in self.reasons and self.listed.get(place.object_name) is None
-        short = self.listed.get(place.object_name, 0) < place.offset + place.stored
-        return place.object_name if missing or short else None
+        troubles = [self._copy_trouble(place, blob) for place in places]
+        return troubles[0] if all(troubles) else None
+
+    def _copy_trouble(self, place: Location, blob: BlobId) -> str | None:
+        name = place.object_name
+        if (name, blob) in self.bad_copies:
+            return self.bad_copies[name, blob]
+        short = self.listed.get(name, 0) < place.offset + place.stored
+        return name if short else None
 
     def _meta(self, blob: BlobId, affected: Affected) -> bytes | None:
         try:

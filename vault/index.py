@@ -180,15 +180,15 @@ class Index:
         with self._lock:
             return self._db.execute("SELECT 1 FROM blobs WHERE id = ?", (blob,)).fetchone() is not None
 
-    def locate(self, blob: BlobId) -> Location | None:
-        """Say where a blob lies, or None."""
+    def locate(self, blob: BlobId) -> list[Location]:
+        """Say where a blob lies, once for each copy, the newest first; a run writes anew what another found damaged."""
         with self._lock:
-            row = self._db.execute(
+            rows = self._db.execute(
                 "SELECT packs.id, kind, session, counter, offset, stored, start, length FROM blobs"
-                " JOIN blocks ON block = blocks.n JOIN packs ON pack = packs.n WHERE blobs.id = ? LIMIT 1",
+                " JOIN blocks ON block = blocks.n JOIN packs ON pack = packs.n WHERE blobs.id = ? ORDER BY block DESC",
                 (blob,),
-            ).fetchone()
-        return None if row is None else Location(pack_name(row[1], PackId(row[0])), *row[1:])
+            ).fetchall()
+        return [Location(pack_name(row[1], PackId(row[0])), *row[1:]) for row in rows]
 
     def session(self, session: SessionId) -> SealedSession | None:
         """Return a session's sealed key."""
