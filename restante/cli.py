@@ -14,7 +14,7 @@ import typer
 
 from imap.errors import ImapError
 from restante import __version__
-from restante.commands import backup, browse, check, config, demo, index, init, key
+from restante.commands import backup, browse, check, config, demo, index, init, key, restore
 from restante.errors import Exit, Told, exit_code, tell
 from restante.output import say
 from restante.stopping import insist
@@ -34,6 +34,7 @@ app.command()(browse.snapshots)
 app.command()(browse.ls)
 app.command()(browse.cat)
 app.command()(browse.diff)
+app.command()(restore.restore)
 app.command()(check.check)
 app.add_typer(key.app, name="key")
 app.add_typer(index.app, name="index")

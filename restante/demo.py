@@ -20,6 +20,7 @@ from restante.demo_mail import MAILBOXES, SUBSCRIBED, DemoMail, demo_mails
 from restante.demo_server import DemoServer, demo_server
 from restante.errors import UsageTrouble
 from restante.output import count, duration, print_line, size
+from restore import Filters, Mapping, execute_restore, make_plan, open_target
 from vault.clock import Quiet, SystemClock
 from vault.keyring import init_vault
 from vault.slots import Passphrase
@@ -153,7 +154,16 @@ def _news(account: AccountReport) -> str:
 
 
 def _restore(room: Room, server: DemoServer) -> None:
-    raise NotImplementedError
+    vault = room.open()
+    target = open_target(server.url, lambda _: _login(server))
+    plan = make_plan(vault, vault.find(USER), target, Filters(), Mapping())
+    report = execute_restore(vault, plan, target, verify=True, progress=Quiet(), stop=threading.Event())
+    _say(f"{report.status} in {duration(report.seconds)}: {count(report.restored, 'message')} restored")
+    _say(f"{report.skipped:,} were there already; {report.verified:,} read back, octet for octet the same")
+    for line in [f"{a.mailbox}: {a.what}" for a in report.altered] + [
+        f"{f.mailbox}: {f.reason}" for f in report.failures
+    ]:
+        _say(line)
 
 
 def _compare(server: DemoServer, mails: Sequence[DemoMail]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.header
 import re
 from datetime import UTC, datetime
+from email.errors import HeaderParseError
 from email.utils import parsedate_to_datetime
 
 
@@ -15,7 +16,7 @@ def readable(raw: str) -> str:
         return text
     try:
         return str(email.header.make_header(email.header.decode_header(text)))
-    except (ValueError, LookupError):
+    except (HeaderParseError, ValueError, LookupError):
         return text
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
 from vault.ids import SnapshotId
-from vault.model import Flags, Mailbox, MessageRow
+from vault.model import Flags, Mailbox, MessageRow, Snapshot
 
 Outcome = Literal["complete", "partial", "failed", "interrupted"]
 Levels = tuple[str, ...]
@@ -126,6 +127,16 @@ class RestoreFailure:
     reason: str
 
 
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return what to say of several accounts together."""
+    found = set(outcomes)
+    if "interrupted" in found:
+        return "interrupted"
+    if found == {"failed"}:
+        return "failed"
+    return "complete" if found <= {"complete"} else "partial"
+
+
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
     """What became of one account's restore."""
@@ -140,3 +151,9 @@ class RestoreReport:
     verified: int
     altered: tuple[Alteration, ...]
     failures: tuple[RestoreFailure, ...]
+
+
+def failed_restore(snapshot: Snapshot, target: str, reason: str) -> RestoreReport:
+    """Return the report of an account of which nothing could be restored."""
+    failure = RestoreFailure("", None, reason)
+    return RestoreReport("failed", snapshot.account, snapshot.id, target, 0, 0, 0, 0, (), (failure,))

@@ -29,7 +29,7 @@ from restore.select import Selected, select_rows
 from restore.targets.base import Target
 from restore.verify import verify_mailbox
 from vault.clock import Progress
-from vault.errors import Damage
+from vault.errors import ContentKeyMissing, Damage
 from vault.model import Snapshot
 from vault.vault import Vault
 
@@ -50,6 +50,9 @@ def execute_restore(
 
     Raises Trouble or ImapError where nothing more will go; run the same restore again then.
     """
+    if not vault.can_read_mail:
+        hint = "use the passphrase, the recovery key or a full key file: the backup-only key can't read mail"
+        raise ContentKeyMissing("this key can't read mail, so nothing can be restored", hint=hint)
     run = _Run(vault, plan, target, progress, stop)
     started = time.monotonic()
     try:

@@ -1,0 +1,230 @@
+"""`restante restore`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any
+
+import typer
+
+from imap.errors import ImapError
+from imap.model import Endpoint, Login
+from restante.commands.backup import CODES
+from restante.errors import UsageTrouble
+from restante.options import ConfigOption, JsonOption, VaultOption
+from restante.output import count, duration, print_json, print_line, print_table, say
+from restante.progress import watched
+from restante.stopping import stopping
+from restante.targets import PLACE, Address, address_of, check_target, one_address
+from restante.when import day, wanted
+from restante.wiring import Wiring
+from restore import (
+    Filters,
+    Mapping,
+    PlannedMailbox,
+    RestorePlan,
+    RestoreReport,
+    Target,
+    describe_plan,
+    execute_restore,
+    failed_restore,
+    make_plan,
+    open_target,
+    worst,
+)
+from vault.errors import Trouble
+from vault.model import Snapshot
+from vault.vault import Vault
+
+AT_ONCE = 4
+SHOWN = 20
+
+
+def _text(name: str, metavar: str, told: str) -> Any:
+    return typer.Option(name, metavar=metavar, show_default=False, help=told)
+
+
+Place = Annotated[
+    str | None,
+    typer.Argument(metavar="[ACCOUNT[@TIME]]", show_default=False, help="TIME: latest, a date or time, a snapshot id."),
+]
+To = Annotated[str, _text("--to", "URL", "imaps://user@host, imap://user@host, maildir:DIR, mbox:DIR or eml:DIR.")]
+All = Annotated[bool, typer.Option("--all", help="Every account of the vault.")]
+Boxes = Annotated[list[str] | None, _text("--mailbox", "GLOB", "Only these mailboxes; may be repeated.")]
+Since = Annotated[str | None, _text("--since", "DATE", "Only messages received on that day or later.")]
+Before = Annotated[str | None, _text("--before", "DATE", "Only messages received earlier.")]
+From = Annotated[str | None, _text("--from", "TEXT", "Only messages whose From header holds the text.")]
+Subject = Annotated[str | None, _text("--subject", "TEXT", "Only messages whose subject holds the text.")]
+MessageId = Annotated[str | None, _text("--message-id", "ID", "Only this message.")]
+Map = Annotated[
+    list[str] | None, _text("--map", "OLD=NEW", "Rename mailboxes; may be repeated; `*` stands for the same.")
+]
+Into = Annotated[str | None, _text("--into", "PREFIX", "Put everything below this mailbox.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Read everything back and compare.")]
+
+
+def restore(
+    to: To,
+    place: Place = None,
+    everything: All = False,
+    mailbox: Boxes = None,
+    since: Since = None,
+    before: Before = None,
+    sender: From = None,
+    subject: Subject = None,
+    message_id: MessageId = None,
+    rename: Map = None,
+    into: Into = None,
+    dry_run: DryRun = False,
+    verify: Verify = False,
+    config: ConfigOption = None,
+    vault: VaultOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay a snapshot to a mail server or into files. Running it again writes nothing twice."""
+    if (place is None) != everything:
+        hint = "restante restore ACCOUNT --to URL, or restante restore --all --to URL"
+        raise UsageTrouble("name an account or --all, one of the two", hint=hint)
+    check_target(to)
+    filters = Filters(
+        tuple(mailbox or ()),
+        day(since) if since else None,
+        day(before) if before else None,
+        sender,
+        subject,
+        message_id,
+    )
+    mapping = Mapping(tuple(_renaming(text) for text in rename or ()), into)
+    opened = Wiring(config, vault).vault
+    places = [(opened.find(*wanted(place)), one_address(to))] if place else _everything(opened, to)
+    if dry_run:
+        _print_plans([_plan(opened, *one, filters, mapping)[1] for one in places], as_json=as_json)
+        return
+    started = time.monotonic()
+    said = "stopping: what is restored stays; run the same command to go on"
+    with stopping(said) as stop, watched("restoring", quiet=as_json) as progress:
+
+        def restore_one(snapshot: Snapshot, address: Address) -> RestoreReport:
+            target, plan = _plan(opened, snapshot, address, filters, mapping)
+            return execute_restore(opened, plan, target, verify=verify, progress=progress, stop=stop)
+
+        reports = _restore_all(places, restore_one)
+    status = worst(report.status for report in reports)
+    print_json(_document(status, time.monotonic() - started, reports)) if as_json else _print(reports)
+    for report in reports:
+        _tell_troubles(report)
+    raise typer.Exit(CODES[status])
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise UsageTrouble(f"{text} is no renaming", hint="write --map 'Old/*=New/*'")
+    return old, new
+
+
+def _everything(vault: Vault, to: str) -> list[tuple[Snapshot, Address]]:
+    """Return every account's newest snapshot and its own place at the target."""
+    login = one_address(to.replace(PLACE, "account")).login
+    accounts = vault.accounts()
+    if not accounts:
+        raise UsageTrouble("the vault holds no snapshot", hint="`restante backup` makes one")
+    return [(vault.find(name), Address(address_of(to, name, login), login)) for name in accounts]
+
+
+def _plan(
+    vault: Vault, snapshot: Snapshot, address: Address, filters: Filters, mapping: Mapping
+) -> tuple[Target, RestorePlan]:
+    def login(_: Endpoint) -> Login:
+        assert address.login is not None, "an IMAP address has a login"
+        return address.login
+
+    target = open_target(address.url, login)
+    return target, make_plan(vault, snapshot, target, filters, mapping)
+
+
+def _restore_all(
+    places: Sequence[tuple[Snapshot, Address]], restore_one: Callable[[Snapshot, Address], RestoreReport]
+) -> list[RestoreReport]:
+    """Restore several accounts at once; one that fails is reported, and the others go on."""
+
+    def guarded(snapshot: Snapshot, address: Address) -> RestoreReport:
+        try:
+            return restore_one(snapshot, address)
+        except (Trouble, ImapError) as error:
+            if len(places) == 1:
+                raise
+            return failed_restore(snapshot, address.url, error.message)
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="account") as pool:
+        return list(pool.map(guarded, *zip(*places, strict=True)))
+
+
+def _document(status: str, seconds: float, reports: Sequence[RestoreReport]) -> dict[str, Any]:
+    return {"status": status, "seconds": round(seconds, 3), "accounts": [_account_document(r) for r in reports]}
+
+
+def _account_document(report: RestoreReport) -> dict[str, Any]:
+    return {
+        "account": report.account,
+        "snapshot": report.snapshot,
+        "target": report.target,
+        "restored": report.restored,
+        "skipped": report.skipped,
+        "altered": [{"mailbox": a.mailbox, "uid": a.uid, "what": a.what} for a in report.altered],
+        "failures": [{"mailbox": f.mailbox, "uid": f.uid, "reason": f.reason} for f in report.failures],
+    }
+
+
+def _print(reports: Sequence[RestoreReport]) -> None:
+    columns = ("account", "status", "snapshot", "target", "restored", "skipped", "same", "altered", "missing", "took")
+    rows = [
+        (r.account, r.status, r.snapshot, r.target, f"{r.restored:,}", f"{r.skipped:,}", f"{r.verified:,}",
+         f"{len(r.altered):,}", f"{len(r.failures):,}", duration(r.seconds))
+        for r in reports
+    ]  # fmt: skip
+    shown = [i for i, name in enumerate(columns) if name != "same" or any(r.verified for r in reports)]
+    print_table([columns[i] for i in shown], [[row[i] for i in shown] for row in rows], numeric=columns[4:])
+
+
+def _print_plans(plans: Sequence[RestorePlan], *, as_json: bool) -> None:
+    if as_json:
+        print_json([_plan_document(plan) for plan in plans])
+        return
+    for plan in plans:
+        print_line(f"{plan.account}, snapshot {plan.snapshot}, to {plan.target}:")
+        for line in describe_plan(plan):
+            print_line(f"  {line}")
+
+
+def _plan_document(plan: RestorePlan) -> dict[str, Any]:
+    mailboxes = [_planned(mailbox) for mailbox in plan.mailboxes]
+    return {"account": plan.account, "snapshot": plan.snapshot, "target": plan.target, "mailboxes": mailboxes}
+
+
+def _planned(mailbox: PlannedMailbox) -> dict[str, Any]:
+    return {
+        "mailbox": mailbox.source.name,
+        "to": mailbox.name,
+        "messages": mailbox.source.messages,
+        "create": mailbox.create,
+        "subscribe": mailbox.subscribe,
+        "reason": mailbox.reason,
+    }
+
+
+def _tell_troubles(report: RestoreReport) -> None:
+    lines = [f"altered: {_where(report, a.mailbox, a.uid)}: {a.what}" for a in report.altered]
+    lines += [f"missing: {_where(report, f.mailbox, f.uid)}: {f.reason}" for f in report.failures]
+    for line in lines[:SHOWN]:
+        say(line)
+    if len(lines) > SHOWN:
+        say(f"and {count(len(lines) - SHOWN, 'more', 'more')}: --json lists them all")
+
+
+def _where(report: RestoreReport, mailbox: str, uid: int | None) -> str:
+    message = f", UID {uid}" if uid is not None else ""
+    return f"{report.account}, {mailbox}{message}" if mailbox else report.account
