@@ -20,7 +20,7 @@ from vault.clock import Progress, Quiet
 from vault.errors import Damage, ObjectMissing
 from vault.ids import BlobId, ObjectName
 from vault.index import Index, Location, open_index, read_index_object
-from vault.keyring import VaultFile, read_slot
+from vault.keyring import doubts, read_slot
 from vault.model import Mailbox, MessageRow, Snapshot, Tree
 from vault.records import chain_link, open_run, open_snapshot
 from vault.table import flag_table, message_table
@@ -110,18 +110,12 @@ class _Check:
     def keys(self) -> None:
         """Slots and vault files: readable, and what a holder of the meta key wrote."""
         ring, store = self.vault.ring, self.vault.store
+        for name, reason in doubts(store, ring).items():
+            self.damaged(name, reason)
         for info in store.list("keys/"):
             slot = read_slot(info.name, store.get(info.name))
-            if slot is None or ring.authenticate(slot.check_text(ring.vault_id)) != slot.mac:
+            if slot is None or ring.authenticate(slot.check_text()) != slot.mac:
                 self.damaged(info.name, "the slot was altered; what it held can't be trusted")
-        for info in store.list("vault"):
-            try:
-                words = msgspec.json.decode(store.get(info.name), type=VaultFile)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                self.damaged(info.name, "it can't be read")
-                continue
-            if ring.authenticate(words.text()) != words.mac:
-                self.damaged(info.name, "it was altered")
 
     def snapshots(self) -> list[Snapshot]:
         """Open every snapshot, look at each account's chain, and return those that can be read."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
 import msgspec
 
 from vault.clock import Clock, SystemClock
-from vault.errors import ObjectMissing, VaultError, WrongSecret
+from vault.errors import VaultError, WrongSecret
 from vault.ids import ObjectName
 from vault.keys import SUITE_NAME, ContentPublicKey, KeyRing, new_content_key
 from vault.slots import (
@@ -31,6 +34,7 @@ from vault.slots import (
 from vault.stores.base import FullStore, ReadStore, WriteStore
 
 VAULT_FILE = ObjectName("vault.json")
+_VAULT_ID = re.compile(r"[0-9a-f]{32}")
 _LATER_FILE = re.compile(r"vault-[1-9][0-9]*\.json")
 _SLOT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
@@ -85,17 +89,41 @@ def init_vault(
 
 
 def unlock(store: ReadStore, secret: Secret) -> KeyRing:
-    """Return the key ring that a secret opens; raises WrongSecret, or VaultError where there is no sound vault."""
-    first = _read_vault_file(store, VAULT_FILE)
-    vault_id = bytes.fromhex(first.vault)
-    ring = _ring(store, vault_id, secret)
-    files = [_believed(ring, first, VAULT_FILE)]
-    files += [_believed(ring, _read_vault_file(store, name), name) for name in _later_files(store)]
-    if ring.public.octets not in {file.content_key for file in files}:
+    """Return the key ring that a secret opens; raises WrongSecret, or VaultError where there is no vault.
+
+    A damaged or missing vault file keeps nobody from reading: what it says is used only where it is believed.
+    """
+    files, slots = _vault_files(store), _slots(store)
+    if not slots and not any(files.values()):
+        raise _no_vault(store, damaged=bool(files))
+    ring = _ring(store, files, slots, secret)
+    believed = [words for words in files.values() if words and _believed(ring, words)]
+    for words in believed:
+        _refuse_unknown_format(store, words)
+    if ring.public.octets not in {words.content_key for words in believed}:
         # A store must not win an older key's use by hiding the file that names the newest one.
         return ring
-    newest = max(files, key=lambda file: file.generation)
-    return KeyRing(vault_id, ring.meta_key, ContentPublicKey(newest.content_key), ring.private)
+    newest = max(believed, key=lambda words: words.generation)
+    return KeyRing(ring.vault_id, ring.meta_key, ContentPublicKey(newest.content_key), ring.private)
+
+
+def doubts(store: ReadStore, ring: KeyRing) -> dict[ObjectName, str]:
+    """Return the vault files that are not as the holder of the keys wrote them, and why. Nobody should write then."""
+    files = _vault_files(store)
+    found = {VAULT_FILE: "it is missing"} if VAULT_FILE not in files else {}
+    for name, words in files.items():
+        if words is None:
+            found[name] = "it can't be read"
+        elif not _believed(ring, words):
+            found[name] = "it was altered: it is not what the holder of the keys wrote"
+    return found
+
+
+def refuse_doubtful(store: ReadStore, ring: KeyRing) -> None:
+    """Raise VaultError where a vault file is not as the holder of the keys wrote it; to be asked before writing."""
+    for name, reason in doubts(store, ring).items():
+        hint = "do not back up into it; take the file from a copy of the vault (restore works without it)"
+        raise VaultError(f"{name} of {store.url}: {reason}", hint=hint)
 
 
 def list_slots(store: ReadStore) -> list[SlotInfo]:
@@ -136,6 +164,7 @@ def rotate(store: WriteStore, secret: Secret, passphrase: str, *, clock: Clock |
     """
     _refuse_weak(passphrase)
     ring = _full(unlock(store, secret))
+    refuse_doubtful(store, ring)
     generation = 2 + len(_later_files(store))
     taken = {s.name for s in list_slots(store)}
     suffix = next(n for n in count(generation) if not taken & {f"passphrase-{n}", f"recovery-{n}"})
@@ -168,29 +197,45 @@ def _add_slot(
     store.put(_slot_name(name), seal_slot(ring.vault_id, name, created, opener, secrets))
 
 
-def _ring(store: ReadStore, vault_id: bytes, secret: Secret) -> KeyRing:
+def _ring(
+    store: ReadStore, files: Mapping[ObjectName, VaultFile | None], slots: Sequence[Slot], secret: Secret
+) -> KeyRing:
     if isinstance(secret, KeyFile):
         ring = read_key_file(secret.data)
-        if ring.vault_id != vault_id:
+        if ring.vault_id.hex() not in {words.vault for words in (*files.values(), *slots) if words}:
             raise WrongSecret(f"the key file is for another vault than {store.url}", hint="check --vault and the file")
         return ring
-    # Newest slot first: after a rotation it opens the most.
-    slots = sorted(_slots(store), key=lambda slot: slot.created, reverse=True)
     absurd: VaultError | None = None
-    for slot in slots:
+    # One object that names another vault, be it damaged or slipped in, is outvoted by the rest.
+    ((vault, _),) = Counter(words.vault for words in (*slots, *files.values()) if words).most_common(1)
+    ours = (slot for slot in slots if slot.vault == vault)
+    # Newest slot first: after a rotation it opens the most.
+    for slot in sorted(ours, key=lambda slot: slot.created, reverse=True):
         try:
-            if secrets := open_slot(vault_id, slot, secret):
-                return secrets.ring(vault_id)
+            if ring_found := open_slot(slot, secret):
+                return ring_found
         except AbsurdSlot as error:
             absurd = error  # another slot may still open
-    if absurd:
-        raise absurd
+    for words in files.values():
+        if words:
+            _refuse_unknown_format(store, words)
+    raise absurd or _wrong(store, slots, secret)
+
+
+def _wrong(store: ReadStore, slots: Sequence[Slot], secret: Passphrase | RecoveryKey) -> WrongSecret:
     names = ", ".join(f'"{slot.name}"' for slot in slots)
     what = "passphrase" if isinstance(secret, Passphrase) else "recovery key"
-    raise WrongSecret(
+    return WrongSecret(
         f"the {what} does not open vault {store.url} ({len(slots)} slots: {names})",
         hint="set RESTANTE_PASSPHRASE_FILE, or use the recovery key that `restante init` printed",
     )
+
+
+def _no_vault(store: ReadStore, *, damaged: bool) -> VaultError:
+    if damaged:
+        hint = "take its vault.json and keys/ from a copy of the vault"
+        return VaultError(f"neither vault file nor key slot of {store.url} can be read", hint=hint)
+    return VaultError(f"there is no vault at {store.url}", hint="make one with `restante init`, or check --vault")
 
 
 def _full(ring: KeyRing) -> KeyRing:
@@ -214,7 +259,7 @@ def read_slot(name: ObjectName, data: bytes) -> Slot | None:
         slot = msgspec.json.decode(data, type=Slot)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return slot if name == f"keys/{slot.name}.json" else None
+    return slot if name == f"keys/{slot.name}.json" and _VAULT_ID.fullmatch(slot.vault) else None
 
 
 def _slot_name(slot: str) -> ObjectName:
@@ -235,27 +280,33 @@ def _vault_file(ring: KeyRing, generation: int) -> bytes:
     return msgspec.json.format(msgspec.json.encode(words), indent=1)
 
 
-def _read_vault_file(store: ReadStore, name: ObjectName) -> VaultFile:
+def _vault_files(store: ReadStore) -> dict[ObjectName, VaultFile | None]:
+    """Return what each vault file says; None for one that can't be read."""
+    listed = (info.name for info in store.list("vault"))
+    return {
+        name: _read_vault_file(store.get(name))
+        for name in listed
+        if name == VAULT_FILE or _LATER_FILE.fullmatch(name)
+    }  # fmt: skip
+
+
+def _read_vault_file(data: bytes) -> VaultFile | None:
     try:
-        words = msgspec.json.decode(store.get(name), type=VaultFile)
-        bytes.fromhex(words.vault)
-    except ObjectMissing:
-        hint = "make one with `restante init`, or check --vault"
-        raise VaultError(f"there is no vault at {store.url}", hint=hint) from None
-    except (msgspec.DecodeError, ValueError):
-        raise VaultError(f"{name} of {store.url} is damaged", hint="take it from a copy of the vault") from None
+        words = msgspec.json.decode(data, type=VaultFile)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return words if _VAULT_ID.fullmatch(words.vault) else None
+
+
+def _refuse_unknown_format(store: ReadStore, words: VaultFile) -> None:
     if words.format != 1 or words.suite != SUITE_NAME:
         raise VaultError(
             f"{store.url} has vault format {words.format}, this program reads 1", hint="use a newer program"
         )
-    return words
 
 
-def _believed(ring: KeyRing, words: VaultFile, name: ObjectName) -> VaultFile:
-    if ring.authenticate(words.text()) != words.mac:
-        hint = "do not back up into it; compare with a copy of the vault"
-        raise VaultError(f"{name} was altered: it is not what the holder of the keys wrote", hint=hint)
-    return words
+def _believed(ring: KeyRing, words: VaultFile) -> bool:
+    return hmac.compare_digest(ring.authenticate(words.text()).encode(), words.mac.encode())
 
 
 def _refuse_weak(passphrase: str) -> None:

@@ -61,6 +61,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int
     kind: SlotKind
+    vault: str
     name: str
     created: str
     salt: bytes
@@ -83,14 +84,14 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
         )
         return kdf.derive(text)
 
-    def check_text(self, vault_id: bytes) -> str:
+    def check_text(self) -> str:
         """Return what the `mac` covers, so that whoever holds the meta key can tell a damaged slot."""
-        return self.aad(vault_id).hex() + self.sealed.hex()
+        return self.aad().hex() + self.sealed.hex()
 
-    def aad(self, vault_id: bytes) -> bytes:
+    def aad(self) -> bytes:
         """Return what binds the sealed secrets to this slot's own words and its vault."""
         words = (self.format, self.kind, self.name, self.created, self.iterations, self.lanes, self.memory_kib)
-        return vault_id + "\n".join(map(str, words)).encode() + self.salt
+        return bytes.fromhex(self.vault) + "\n".join(map(str, words)).encode() + self.salt
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -110,27 +111,27 @@ def seal_slot(vault_id: bytes, name: str, created: str, secret: Passphrase | Rec
     salt = os.urandom(16)
     if isinstance(secret, Passphrase):
         slot = Slot(
-            format=1, kind="passphrase", name=name, created=created, salt=salt, sealed=b"",
+            format=1, kind="passphrase", vault=vault_id.hex(), name=name, created=created, salt=salt, sealed=b"",
             iterations=ITERATIONS, lanes=LANES, memory_kib=MEMORY_KIB,
         )  # fmt: skip
     else:
-        slot = Slot(format=1, kind="recovery", name=name, created=created, salt=salt, sealed=b"")
+        slot = Slot(format=1, kind="recovery", vault=vault_id.hex(), name=name, created=created, salt=salt, sealed=b"")
     # The key is as fresh as the salt, so the nonce may be zero.
-    sealed = AESGCM(slot.key(secret)).encrypt(bytes(12), msgspec.json.encode(secrets), slot.aad(vault_id))
+    sealed = AESGCM(slot.key(secret)).encrypt(bytes(12), msgspec.json.encode(secrets), slot.aad())
     slot = msgspec.structs.replace(slot, sealed=sealed)
-    mac = secrets.ring(vault_id).authenticate(slot.check_text(vault_id))
+    mac = secrets.ring(vault_id).authenticate(slot.check_text())
     return msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(slot, mac=mac)), indent=1)
 
 
-def open_slot(vault_id: bytes, slot: Slot, secret: Passphrase | RecoveryKey) -> Secrets | None:
-    """Return the secrets, or None where this secret does not open this slot."""
+def open_slot(slot: Slot, secret: Passphrase | RecoveryKey) -> KeyRing | None:
+    """Return the key ring, or None where this secret does not open this slot."""
     if (slot.kind == "passphrase") != isinstance(secret, Passphrase):
         return None
     try:
-        plain = AESGCM(slot.key(secret)).decrypt(bytes(12), slot.sealed, slot.aad(vault_id))
+        plain = AESGCM(slot.key(secret)).decrypt(bytes(12), slot.sealed, slot.aad())
     except InvalidTag:
         return None
-    return msgspec.json.decode(plain, type=Secrets)
+    return msgspec.json.decode(plain, type=Secrets).ring(bytes.fromhex(slot.vault))
 
 
 def new_recovery_key() -> str:

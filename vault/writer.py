@@ -16,6 +16,7 @@ from vault.errors import Damage
 from vault.gate import Gate
 from vault.ids import BlobId, ObjectName, SnapshotId
 from vault.index import seal_index
+from vault.keyring import refuse_doubtful
 from vault.model import Failure, Snapshot, Status
 from vault.pack import Block, Directory, finish_pack, meta_block_key, pack_entry
 from vault.packer import Packer, PackLimits, Share, StoredBlob
@@ -61,6 +62,7 @@ class VaultWriter:
     def __init__(
         self, vault: Vault, store: WriteStore, *, clock: Clock, tool: str = "", limits: PackLimits | None = None
     ) -> None:
+        refuse_doubtful(store, vault.ring)
         self._vault = vault
         self._store = store
         self._clock = clock

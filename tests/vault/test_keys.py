@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import msgspec
 import pytest
 
@@ -11,6 +13,7 @@ from vault.clock import SystemClock
 from vault.errors import ContentKeyMissing, VaultError, WrongSecret
 from vault.ids import BlobId, ObjectName
 from vault.keyring import (
+    VaultFile,
     add_passphrase,
     add_recovery,
     export_key,
@@ -144,8 +147,24 @@ def test_a_public_key_slipped_in_by_the_store_is_not_believed(store: MemoryStore
     ours = msgspec.json.decode(store.objects[ObjectName("vault.json")])
     theirs = msgspec.json.decode(strange.objects[ObjectName("vault.json")])
     store.objects[ObjectName("vault.json")] = msgspec.json.encode(ours | {"content_key": theirs["content_key"]})
+    assert unlock(store, secret).public.octets != base64.b64decode(theirs["content_key"])
     with pytest.raises(VaultError, match="altered"):
-        unlock(store, secret)
+        keep(store, secret)
+
+
+@pytest.mark.parametrize("left", [b"{", b"\xff", b"", None])
+def test_mail_is_read_though_the_vault_file_is_damaged_or_gone(
+    store: MemoryStore, secret: Passphrase, left: bytes | None
+) -> None:
+    blob = keep(store, secret)
+    key = KeyFile(export_key(store, secret, backup_only=False))
+    del store.objects[ObjectName("vault.json")]
+    if left is not None:
+        store.objects[ObjectName("vault.json")] = left
+    for opener in (secret, key):
+        assert open_vault(store, opener).read_message(blob) == MAIL
+        with pytest.raises(VaultError, match=r"vault\.json"):
+            keep(store, opener)
 
 
 def test_a_slot_that_asks_for_absurd_work_is_refused(store: MemoryStore, secret: Passphrase) -> None:
@@ -163,8 +182,10 @@ def test_a_damaged_slot_does_not_keep_the_others_from_opening(store: MemoryStore
 
 
 def test_a_vault_of_a_later_format_is_refused_before_anything_is_read(store: MemoryStore, secret: Passphrase) -> None:
-    words = msgspec.json.decode(store.objects[ObjectName("vault.json")])
-    store.objects[ObjectName("vault.json")] = msgspec.json.encode(words | {"format": 2})
+    words = msgspec.json.decode(store.objects[ObjectName("vault.json")], type=VaultFile)
+    words = msgspec.structs.replace(words, format=2)
+    words = msgspec.structs.replace(words, mac=unlock(store, secret).authenticate(words.text()))
+    store.objects[ObjectName("vault.json")] = msgspec.json.encode(words)
     with pytest.raises(VaultError, match="format 2"):
         unlock(store, secret)
 
