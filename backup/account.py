@@ -75,6 +75,13 @@ class AccountRun:
                 session.close()
         self._ended = self._ended or self._outcome()
 
+    def abort(self) -> None:
+        """Stop waiting for the server; called from another thread once `stop` is set."""
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.abort()
+
     def _read_trusting(self, main: PatientSession, checkpoint: Callable[[], None]) -> None:
         """Read on from the last snapshot; where its tables are damaged, read everything again and write them anew."""
         try:

@@ -17,6 +17,8 @@ from vault.stores.counting import CountingStore
 from vault.vault import Vault
 from vault.writer import VaultWriter, rfc3339
 
+_LOOK_SECONDS, _GRACE_SECONDS = 0.2, 2.0
+
 
 def run_backup(
     vault: Vault,
@@ -65,6 +67,23 @@ class _Job:
 
     def read(self, runs: Sequence[AccountRun], stop: threading.Event) -> None:
         """Read all accounts, several at once; raise the first error that is not an account's own."""
+        ended = threading.Event()
+        threading.Thread(target=self._abort_when_stopped, args=(stop, ended), daemon=True).start()
+        try:
+            self._read_all(runs, stop)
+        finally:
+            ended.set()
+
+    def _abort_when_stopped(self, stop: threading.Event, ended: threading.Event) -> None:
+        """Give connections a moment to end by themselves after `stop`, then break them: a server may be silent."""
+        while not ended.wait(_LOOK_SECONDS):
+            if stop.is_set() and not ended.wait(_GRACE_SECONDS):
+                with self._lock:
+                    active = list(self._active)
+                for run in active:
+                    run.abort()
+
+    def _read_all(self, runs: Sequence[AccountRun], stop: threading.Event) -> None:
         with ThreadPoolExecutor(self._options.accounts_at_once, thread_name_prefix="account") as pool:
             futures = [pool.submit(self._read_one, run, stop) for run in runs]
             done, _ = wait(futures, return_when="FIRST_EXCEPTION")

@@ -74,6 +74,8 @@ class PatientSession:
 
     def _drop(self, error: ImapError) -> None:
         """Let go of the session where it is broken, and wait; raise the error where that won't help."""
+        if self._stop.is_set():
+            raise Interrupted
         if not error.retryable:
             raise error
         self.close()
@@ -88,6 +90,12 @@ class PatientSession:
             raise error
         if self._stop.wait(wait):
             raise Interrupted
+
+    def abort(self) -> None:
+        """Break the connection from another thread, so that nobody waits on a silent server when told to stop."""
+        session = self._session
+        if session is not None:
+            session.abort()
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -191,6 +191,10 @@ class Session:
         for part in split(uids, count=1000):
             self._wire.run(b"UID STORE " + write_set(part) + tail, what="setting flags")
 
+    def abort(self) -> None:
+        """Break the connection from another thread; whoever waits on it gets ConnectionLost."""
+        self._wire.abort()
+
     def close(self) -> None:
         """Log out and hang up. Never raises, never waits longer than three seconds."""
         self._wire.quit(3)

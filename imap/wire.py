@@ -150,6 +150,11 @@ class Wire:
         finally:
             self.hang_up()
 
+    def abort(self) -> None:
+        """End whatever another thread is waiting for on this connection; it gets ConnectionLost."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
     def hang_up(self) -> None:
         """Close the connection without a word."""
         self.dead = True

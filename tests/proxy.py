@@ -9,11 +9,16 @@ from contextlib import contextmanager, suppress
 
 
 class CuttingProxy:
-    """Forwards to a port. Each new connection takes the next limit: octets from the server until it is cut."""
+    """Forwards to a port. Each new connection takes the next limit: octets from the server until it is cut.
 
-    def __init__(self, port: int, limits: list[int]) -> None:
+    With `stall` the connection is not cut but falls silent, and `stalled` is set.
+    """
+
+    def __init__(self, port: int, limits: list[int], *, stall: bool = False) -> None:
         self._target = port
         self._limits = limits
+        self._stall = stall
+        self.stalled = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
@@ -26,32 +31,34 @@ class CuttingProxy:
                 limit = self._limits[self.connections] if self.connections < len(self._limits) else None
                 self.connections += 1
                 server = socket.create_connection(("127.0.0.1", self._target))
-                threading.Thread(target=_pump, args=(client, server, None), daemon=True).start()
-                threading.Thread(target=_pump, args=(server, client, limit), daemon=True).start()
+                threading.Thread(target=self._pump, args=(client, server, None), daemon=True).start()
+                threading.Thread(target=self._pump, args=(server, client, limit), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, limit: int | None) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if limit is not None:
+                    data, limit = data[:limit], limit - len(data[:limit])
+                sink.sendall(data)
+                if limit == 0:
+                    if self._stall:
+                        self.stalled.set()
+                        return
+                    break
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
     def close(self) -> None:
         """Take no more connections."""
         self._listener.close()
 
 
-def _pump(source: socket.socket, sink: socket.socket, limit: int | None) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            if limit is not None:
-                data, limit = data[:limit], limit - len(data[:limit])
-            sink.sendall(data)
-            if limit == 0:
-                break
-    for end in (source, sink):
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
-        end.close()
-
-
 @contextmanager
-def cutting_proxy(port: int, limits: list[int]) -> Iterator[CuttingProxy]:
+def cutting_proxy(port: int, limits: list[int], *, stall: bool = False) -> Iterator[CuttingProxy]:
     """Run a proxy for the length of a test."""
-    proxy = CuttingProxy(port, limits)
+    proxy = CuttingProxy(port, limits, stall=stall)
     try:
         yield proxy
     finally:

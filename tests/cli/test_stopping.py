@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Command
+from tests.proxy import cutting_proxy
 from tests.secret import new_secret
 from tests.servers import DovecotServer
 from tests.servers.dovecot import User
@@ -41,12 +42,12 @@ def test_a_backup_that_is_told_to_stop_writes_a_checkpoint_and_the_next_run_goes
         RESTANTE_SOURCE_PASSWORD=user.password,
     )
     ready.process("init").communicate()
-    process = ready.process("backup", dovecot.url(user.name), "--json")
-    packs = tmp_path / "vault" / "packs"
-    while process.poll() is None and not (packs.exists() and any(packs.rglob("*"))):
-        time.sleep(0.01)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    with cutting_proxy(dovecot.port, [3_000_000, 3_000_000], stall=True) as proxy:
+        url = dovecot.url(user.name).replace(f":{dovecot.port}", f":{proxy.port}")
+        process = ready.process("backup", url, "--json")
+        assert proxy.stalled.wait(30)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 130, (out, err)
     assert b"stopping" in err
     assert b"Traceback" not in err
