@@ -12,6 +12,7 @@ import re
 import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 
 from imap.arguments import Part
 from imap.errors import ConnectionLost
