@@ -30,7 +30,7 @@ class ReadStore(Protocol):
         """Return `length` bytes from byte `start`; the rest of the object when None.
 
         Raises ObjectMissing, StoreUnavailable (worth retrying) or StoreError. Never returns short: a range that
-        runs past the object's end raises StoreError.
+        runs past the object's end raises ObjectCutShort.
         """
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISDIR
 from typing import NoReturn
 
-from vault.errors import ObjectMissing, StoreError
+from vault.errors import ObjectCutShort, ObjectMissing, StoreError
 from vault.ids import ObjectName
 from vault.stores.base import ObjectInfo
-from vault.stores.names import check_name
+from vault.stores.names import check_name, is_name
 
 _TEMPORARY = ".tmp-"
 
@@ -36,6 +37,7 @@ class LocalStore:
         with self._told(name, "write"):
             if path.exists():
                 self._same(name, path, data)
+                _sync(path.parent)  # whoever wrote it may have died before it was durable
                 return
             self._make(path.parent)
             temporary = path.parent / f"{_TEMPORARY}{os.urandom(8).hex()}"
@@ -56,17 +58,17 @@ class LocalStore:
     def get(self, name: ObjectName, *, start: int = 0, length: int | None = None) -> bytes:
         """Return octets of one object."""
         with self._told(name, "read"), self._path(name).open("rb") as file:
+            size, end = os.fstat(file.fileno()).st_size, start + (length or 0)
             file.seek(start)
             data = file.read() if length is None else file.read(length)
-        if length is not None and len(data) < length:
-            raise StoreError(f"{name} in {self.url} ends before octet {start + length}", hint="run `restante check`")
+        if end > size or (length is not None and len(data) < length):
+            raise ObjectCutShort(f"{name} in {self.url} ends before octet {end}", hint="run `restante check`")
         return data
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield every object whose name starts with `prefix`, in order of name."""
-        start = self._root / prefix.rpartition("/")[0]
         with self._told(prefix or "the vault", "list"):
-            found = sorted(name for name in self._walk(start) if name.startswith(prefix))
+            found = sorted(self._walk(prefix))
         for name in found:
             with suppress(ObjectMissing):  # deleted since
                 yield self.stat(ObjectName(name))
@@ -75,15 +77,16 @@ class LocalStore:
         """Say what the file system knows of one object."""
         with self._told(name, "look at"):
             status = self._path(name).stat()
+            if S_ISDIR(status.st_mode):
+                raise IsADirectoryError
         return ObjectInfo(name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
     def delete(self, name: ObjectName) -> None:
         """Remove one object; absent is fine."""
         path = self._path(name)
-        with self._told(name, "delete"):
-            path.unlink(missing_ok=True)
-            if path.parent.exists():
-                _sync(path.parent)
+        with suppress(ObjectMissing), self._told(name, "delete"):
+            path.unlink()
+            _sync(path.parent)
 
     def _path(self, name: ObjectName) -> Path:
         return self._root / check_name(name)
@@ -96,28 +99,37 @@ class LocalStore:
         folder.mkdir(mode=0o700, exist_ok=True)
         _sync(folder.parent)
 
-    def _walk(self, start: Path) -> Iterator[str]:
-        """Yield the names of all objects below a folder. A folder that can't be read is an error, never 'empty'."""
+    def _walk(self, prefix: str) -> Iterator[str]:
+        """Yield the names of all objects that start so. A folder that can't be read is an error, never 'empty'."""
 
         def refuse(error: OSError) -> NoReturn:
             raise error
 
+        start = self._root / prefix.rpartition("/")[0]
         if not start.exists():
             return
-        for folder, _, files in os.walk(start, onerror=refuse):
-            for file in files:
-                if not file.startswith(_TEMPORARY):
-                    yield str((Path(folder) / file).relative_to(self._root))
+        for folder, folders, files in os.walk(start, onerror=refuse, followlinks=True):
+            place = Path(folder).relative_to(self._root)
+            folders[:] = [f for f in folders if _may_hold(f"{place / f}/", prefix)]
+            names = (str(place / file) for file in files)
+            yield from (name for name in names if name.startswith(prefix) and is_name(name))
 
     @contextmanager
     def _told(self, name: str, deed: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError):
+            if deed == "write":
+                what = f"can't write {name} in {self.url}: a file or folder is in the way"
+                raise StoreError(what, hint=_LOOK) from None
             raise ObjectMissing(f"{self.url} holds no {name}", hint="run `restante check`") from None
         except OSError as error:
             reason = (error.strerror or "input/output error").lower()
             raise StoreError(f"can't {deed} {name} in {self.url}: {reason}", hint=_hint(error)) from None
+
+
+def _may_hold(folder: str, prefix: str) -> bool:
+    return folder.startswith(prefix) or prefix.startswith(folder)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -144,4 +156,7 @@ def _hint(error: OSError) -> str:
         case errno.EROFS:
             return "mount the file system for writing"
         case _:
-            return "look at the disk and the system's log"
+            return _LOOK
+
+
+_LOOK = "look at the folder, the disk and the system's log"

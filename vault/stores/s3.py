@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,31 +19,40 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectTimeoutError,
     EndpointConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
+    ProxyConnectionError,
     SSLError,
 )
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
-from vault.errors import ObjectMissing, StoreError, StoreUnavailable
+from vault.errors import ObjectCutShort, ObjectMissing, StoreError, StoreUnavailable
 from vault.ids import ObjectName
 from vault.stores.base import ObjectInfo
-from vault.stores.names import check_name
+from vault.stores.names import check_name, is_name
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ResultT = TypeVar("ResultT")
+_log = logging.getLogger(__name__)
 LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 
 PATIENCE_SECONDS = 600.0
 _OVERLOADED = {500, 502, 503, 504, 429}
 _OVERLOADED_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "BadDigest"}
 _MISSING = {"NoSuchKey", "404", "NotFound"}
+_CUT_SHORT = {"InvalidRange", "416"}
+
+
+# Its own log repeats each retry with the arguments of the call; the one line that matters is told here.
+stamina.instrumentation.set_on_retry_hooks(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +73,18 @@ class S3Place:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
 
+class _Unreachable(StoreUnavailable):
+    """No connection came about at all."""
+
+
 class S3Store:
     """Objects below a prefix of a bucket. Safe to use from several threads; connects when first used."""
 
     def __init__(self, place: S3Place) -> None:
         self._place = place
         self._lock = threading.Lock()
+        self._answered = False
+        self._waiting = False
 
     @property
     def url(self) -> str:
@@ -92,36 +109,50 @@ class S3Store:
 
     def get(self, name: ObjectName, *, start: int = 0, length: int | None = None) -> bytes:
         """Return octets of one object; an answer that comes short is asked for again."""
-        key = self._key(name)
         if length == 0:
+            self.stat(name)
             return b""
-        span: dict[str, Any] = (
-            {"Range": f"bytes={start}-{'' if length is None else start + length - 1}"} if start or length else {}
-        )
-
-        def read() -> bytes:
-            answer = self._client.get_object(Bucket=self._place.bucket, Key=key, **span)
-            with answer["Body"] as body:
-                data: bytes = body.read()
-            if len(data) != answer["ContentLength"]:
-                raise StoreUnavailable(f"{self.url} broke off while sending {name}", hint=_LATER)
-            return data
-
-        data = self._try(f"read {name} from", read)
-        if length is not None and len(data) != length:
-            raise StoreError(f"{name} in {self.url} ends before octet {start + length}", hint="run `restante check`")
+        key = self._key(name)
+        end = None if length is None else start + length
+        data = self._try(f"read {name} from", lambda: self._read(key, start, end))
+        if end is not None and len(data) != length:
+            raise ObjectCutShort(f"{name} in {self.url} ends before octet {end}", hint=_CHECK)
         return data
+
+    def _read(self, key: str, start: int, end: int | None) -> bytes:
+        """Fetch once, with a range only where one is wanted: some stores answer `bytes=0-` of nothing with 416."""
+        bucket = self._place.bucket
+        if start or end is not None:
+            span = f"bytes={start}-{'' if end is None else end - 1}"
+            answer = self._client.get_object(Bucket=bucket, Key=key, Range=span)
+        else:
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+        # Not `with answer["Body"]`: that hands out the raw stream, whose errors nobody translates.
+        with closing(answer["Body"]) as body:
+            data: bytes = body.read()
+        if len(data) != answer["ContentLength"]:
+            raise IncompleteReadError(actual_bytes=len(data), expected_bytes=answer["ContentLength"])
+        # A store that knows no ranges sends the whole object. The status tells nothing: some send ranges with 200.
+        if answer.get("ContentRange"):
+            return data
+        if start > len(data):
+            raise ObjectCutShort(f"{self.url} holds only {len(data)} octets of {key}", hint=_CHECK)
+        return data[start:end]
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield every object whose name starts with `prefix`; a page that fails raises."""
-        root = self._key(ObjectName(""))
+        root = self._root
         token: dict[str, str] = {}
         while True:
             page = self._try("list", lambda token=token: self._client.list_objects_v2(  # type: ignore[misc]
                 Bucket=self._place.bucket, Prefix=root + prefix, **token
             ))  # fmt: skip
+            if not page.keys() & {"IsTruncated", "KeyCount", "Name"}:
+                raise StoreError(f"{self.url} answers a listing with something else", hint="check endpoint_url")
             for found in page.get("Contents", []):
-                yield ObjectInfo(ObjectName(found["Key"][len(root) :]), found["Size"], found["LastModified"])
+                name = found["Key"][len(root) :]
+                if is_name(name):
+                    yield ObjectInfo(ObjectName(name), found["Size"], found["LastModified"])
             if not page.get("IsTruncated"):
                 return
             if page.get("NextContinuationToken") in (None, *token.values()):
@@ -139,10 +170,12 @@ class S3Store:
         key = self._key(name)
         self._try(f"delete {name} from", lambda: self._client.delete_object(Bucket=self._place.bucket, Key=key))
 
+    @property
+    def _root(self) -> str:
+        return f"{self._place.prefix}/" if self._place.prefix else ""
+
     def _key(self, name: ObjectName) -> str:
-        if name:
-            check_name(name)
-        return f"{self._place.prefix}/{name}" if self._place.prefix else name
+        return self._root + check_name(name)
 
     @cached_property
     def _client(self) -> S3Client:
@@ -164,11 +197,22 @@ class S3Store:
     def _try(self, deed: str, call: Callable[[], ResultT]) -> ResultT:
         """Call, and call again while the store is overloaded or out of reach, for as long as patience lasts."""
         for attempt in stamina.retry_context(
-            on=StoreUnavailable, attempts=None, timeout=self._place.patience, wait_initial=0.5, wait_max=30
+            on=self._worth_waiting, attempts=None, timeout=self._place.patience, wait_initial=0.5, wait_max=30
         ):
             with attempt:
-                return self._told(deed, call)
+                result = self._told(deed, call)
+                self._answered, self._waiting = True, False
+                return result
         raise AssertionError("unreachable")
+
+    def _worth_waiting(self, error: Exception) -> bool:
+        """Say whether to call again: not where the store was never there, for then its address is wrong."""
+        if not isinstance(error, StoreUnavailable) or (isinstance(error, _Unreachable) and not self._answered):
+            return False
+        if not self._waiting:
+            self._waiting = True
+            _log.warning("%s; trying again for up to %.0f s", error, self._place.patience)
+        return True
 
     def _told(self, deed: str, call: Callable[[], ResultT]) -> ResultT:
         what = f"can't {deed} {self.url}"
@@ -177,6 +221,7 @@ class S3Store:
                 _ = self._client
             return call()
         except ClientError as error:
+            self._answered = True
             raise self._refusal(what, error) from None
         except (NoCredentialsError, PartialCredentialsError):
             hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role"
@@ -184,10 +229,10 @@ class S3Store:
         except SSLError:
             hint = "set AWS_CA_BUNDLE where the store has a private authority"
             raise StoreError(f"{what}: its certificate is not trusted", hint=hint) from None
-        except EndpointConnectionError:
+        except (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError):
             hint = "check endpoint_url, region and the network"
-            raise StoreUnavailable(f"{what}: it can't be reached", hint=hint) from None
-        except (BotoConnectionError, HTTPClientError):
+            raise _Unreachable(f"{what}: it can't be reached", hint=hint) from None
+        except (BotoConnectionError, HTTPClientError, IncompleteReadError):
             raise StoreUnavailable(f"{what}: the connection broke", hint=_LATER) from None
         except (BotoCoreError, ValueError) as error:
             raise StoreError(f"{what}: {type(error).__name__}", hint="check the vault's URL") from None
@@ -195,15 +240,19 @@ class S3Store:
     def _refusal(self, what: str, error: ClientError) -> StoreError:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        answer = f"the store answers {status} {code}"
         if code == "NoSuchBucket":
             return StoreError(f'{what}: there is no bucket "{self._place.bucket}"', hint="make it, or check the URL")
-        if code in _MISSING:
-            return ObjectMissing(f"{what}: it is not there", hint="run `restante check`")
-        if code in _OVERLOADED_CODES or status in _OVERLOADED:
-            return StoreUnavailable(f"{what}: the store answers {status} {code}", hint=_LATER)
-        if status in (401, 403):
-            return StoreError(f"{what}: the store refuses ({code})", hint="check the access key and its rights")
-        return StoreError(f"{what}: the store answers {status} {code}", hint="check the vault's URL and the store")
+        for kind, matches, reason, hint in (
+            (ObjectMissing, code in _MISSING, "it is not there", _CHECK),
+            (ObjectCutShort, code in _CUT_SHORT, "it ends before the octets asked for", _CHECK),
+            (StoreUnavailable, code in _OVERLOADED_CODES or status in _OVERLOADED, answer, _LATER),
+            (StoreError, status in (401, 403), f"the store refuses ({code})", "check the access key and its rights"),
+        ):
+            if matches:
+                return kind(f"{what}: {reason}", hint=hint)
+        return StoreError(f"{what}: {answer}", hint="check the vault's URL and the store")
 
 
+_CHECK = "run `restante check`"
 _LATER = "try again later; what was written before stays sound"
