@@ -2,8 +2,7 @@
 
     RESTANTE_PASSPHRASE=… python tests/reader.py VAULT [OUT]
 
-lists the snapshots of a vault in a directory and, with OUT, writes every message of each there. RESTANTE_RECOVERY_KEY
-opens a vault too.
+lists the snapshots and, with OUT, writes every message of each there; RESTANTE_RECOVERY_KEY opens a vault too.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterator
-from itertools import accumulate
+from contextlib import suppress
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,15 +48,13 @@ class Message(NamedTuple):
     octets: bytes
 
 
-class Place(NamedTuple):
+class Block(NamedTuple):
     object_name: str
     kind: bytes
     session: bytes
     counter: int
     offset: int
     stored: int
-    start: int
-    length: int
 
 
 def insist(condition: object, what: str) -> None:
@@ -69,10 +67,15 @@ def derive(secret: bytes, label: str, salt: bytes) -> bytes:
 
 
 def decrypt(key: bytes, counter: int, sealed: bytes, aad: bytes) -> bytes:
-    try:
+    with suppress(InvalidTag):
         return AESGCM(key).decrypt(counter.to_bytes(12, "big"), sealed, aad)
-    except InvalidTag:
-        raise Bad("does not decrypt") from None
+    raise Bad("does not decrypt")
+
+
+def slot_aad(slot: dict[str, Any]) -> bytes:
+    fields = ("format", "kind", "name", "created", "iterations", "lanes", "memory_kib")
+    words = "\n".join(str(slot.get(field, 0)) for field in fields).encode()
+    return bytes.fromhex(slot["vault"]) + words + base64.b64decode(slot["salt"])
 
 
 class Columns:
@@ -109,17 +112,13 @@ class Reader:
 
     def __init__(self, root: Path, *, passphrase: str = "", recovery_key: str = "") -> None:
         self.root = root
-        head = json.loads(self.get("vault.json"))
-        insist(head["format"] == 1, "unknown format")
-        self.vault_id = bytes.fromhex(head["vault"])
-        secrets = self.unlock(passphrase, recovery_key)
+        self.vault_id, secrets = self.unlock(passphrase, recovery_key)
         self.meta = base64.b64decode(secrets["meta"])
         self.private = [base64.b64decode(key) for key in secrets["content"]]
-        self.believe(head)
         self.blob_key = derive(self.meta, "blob id", self.vault_id)
-        self.places: dict[bytes, Place] = {}
+        self.places: dict[bytes, tuple[Block, int, int]] = {}
         self.sealed_sessions: dict[bytes, bytes] = {}
-        self.blocks: dict[tuple[str, int], bytes] = {}
+        self.blocks: dict[Block, bytes] = {}
 
     def get(self, name: str) -> bytes:
         return (self.root / name).read_bytes()
@@ -127,12 +126,13 @@ class Reader:
     def names(self, kind: str) -> list[str]:
         return sorted(str(p.relative_to(self.root)) for p in (self.root / kind).rglob("*") if p.is_file())
 
-    def unlock(self, passphrase: str, recovery_key: str) -> dict[str, Any]:
+    def unlock(self, passphrase: str, recovery_key: str) -> tuple[bytes, dict[str, Any]]:
         """§2, Slots."""
         for name in self.names("keys"):
             slot = json.loads(self.get(name))
             salt = base64.b64decode(slot["salt"])
             if slot["kind"] == "passphrase" and passphrase:
+                insist(slot["memory_kib"] <= 1 << 20, "absurd work")
                 work = {"iterations": slot["iterations"], "lanes": slot["lanes"], "memory_cost": slot["memory_kib"]}
                 text = unicodedata.normalize("NFC", passphrase).encode()
                 key = Argon2id(salt=salt, length=32, **work).derive(text)
@@ -143,20 +143,24 @@ class Reader:
                 key = derive(raw[:32], "recovery slot", salt)
             else:
                 continue
-            fields = ("format", "kind", "name", "created", "iterations", "lanes", "memory_kib")
-            aad = self.vault_id + "\n".join(str(slot.get(field, 0)) for field in fields).encode() + salt
-            try:
-                secrets: dict[str, Any] = json.loads(decrypt(key, 0, base64.b64decode(slot["sealed"]), aad))
-            except Bad:
-                continue
-            return secrets
+            with suppress(Bad):
+                plain = decrypt(key, 0, base64.b64decode(slot["sealed"]), slot_aad(slot))
+                return bytes.fromhex(slot["vault"]), json.loads(plain)
         raise Bad("no slot opens")
 
-    def believe(self, head: dict[str, Any]) -> None:
-        public = base64.b64decode(head["content_key"]).hex()
-        text = f"{head['format']}\n{head['vault']}\n{head['suite']}\n{head['generation']}\n{public}"
-        key = derive(self.meta, "vault file", self.vault_id)
-        insist(hmac.new(key, text.encode(), "sha256").hexdigest() == head["mac"], "vault.json was altered")
+    def doubtful(self) -> list[str]:
+        """§2: the vault files and slots that no holder of the meta key wrote."""
+        key, found = derive(self.meta, "vault file", self.vault_id), []
+        for path in [*self.root.glob("vault*.json"), *self.root.glob("keys/*")]:
+            words = json.loads(path.read_bytes())
+            if "sealed" in words:
+                text = slot_aad(words).hex() + base64.b64decode(words["sealed"]).hex()
+            else:
+                words["public"] = base64.b64decode(words["content_key"]).hex()
+                text = "\n".join(str(words[name]) for name in ("format", "vault", "suite", "generation", "public"))
+            if hmac.new(key, text.encode(), "sha256").hexdigest() != words["mac"]:
+                found.append(path.name)
+        return found
 
     def small(self, name: str, kind: bytes) -> bytes:
         """§3."""
@@ -178,6 +182,7 @@ class Reader:
         """When every index is lost: §4, Directory."""
         for name in self.names("packs") + self.names("meta"):
             data = self.get(name)
+            insist(hashlib.sha256(data).hexdigest() == name[-64:], f"{name} is not what was written")
             header, size = data[:22], int.from_bytes(data[-4:], "little")
             key = derive(self.meta, "directory", self.vault_id + header[6:])
             columns = Columns(unzstd(decrypt(key, 0, data[-4 - size : -4], header + self.vault_id)))
@@ -195,54 +200,48 @@ class Reader:
         blocks = list(zip(*(columns.numbers() for _ in range(6)), strict=True))
         blobs = iter(zip(columns.fixed(16), columns.numbers(), strict=True))
         for which, counter, offset, stored, _, count in blocks:
-            start = 0
-            for _ in range(count):
-                blob, length = next(blobs)
-                self.places[blob] = Place(name, kind, used[which], counter, offset, stored, start, length)
+            block, start = Block(name, kind, used[which], counter, offset, stored), 0
+            for blob, length in islice(blobs, count):
+                self.places[blob] = block, start, length
                 start += length
 
-    def block(self, place: Place) -> bytes:
-        at = (place.object_name, place.offset)
-        if at not in self.blocks:
-            sealed = self.get(place.object_name)[place.offset : place.offset + place.stored]
-            aad = b"restante v1 block" + self.vault_id + place.kind + place.session + place.counter.to_bytes(8, "big")
-            self.blocks[at] = unzstd(decrypt(self.block_key(place), place.counter, sealed, aad))
-        return self.blocks[at]
+    def block(self, block: Block) -> bytes:
+        """§4, Blocks."""
+        if block not in self.blocks:
+            sealed = self.get(block.object_name)[block.offset : block.offset + block.stored]
+            aad = b"restante v1 block" + self.vault_id + block.kind + block.session + block.counter.to_bytes(8, "big")
+            self.blocks[block] = unzstd(decrypt(self.block_key(block), block.counter, sealed, aad))
+        return self.blocks[block]
 
-    def block_key(self, place: Place) -> bytes:
-        if place.kind == b"M":
-            return derive(self.meta, "M", self.vault_id + place.session)
-        info = b"restante v1 session" + self.vault_id + place.session
+    def block_key(self, block: Block) -> bytes:
+        if block.kind == b"M":
+            return derive(self.meta, "M", self.vault_id + block.session)
+        info = b"restante v1 session" + self.vault_id + block.session
         for private in self.private:
             halves = MLKEM768PrivateKey.from_seed_bytes(private[:64]), X25519PrivateKey.from_private_bytes(private[64:])
-            try:
-                return SUITE.decrypt(self.sealed_sessions[place.session], MLKEM768X25519PrivateKey(*halves), info)
-            except InvalidTag:
-                continue
+            with suppress(InvalidTag):
+                return SUITE.decrypt(self.sealed_sessions[block.session], MLKEM768X25519PrivateKey(*halves), info)
         raise Bad("no content key opens the session")
 
     def blob(self, blob: bytes, person: bytes) -> bytes:
         """§5."""
-        place = self.places[blob]
-        stored = self.block(place)[place.start : place.start + place.length]
-        content = stored[1:] if stored[:1] == b"\0" else self.recipe(Columns(stored[1:]))
+        block, start, length = self.places[blob]
+        stored = self.block(block)[start : start + length]
+        insist(stored[:1] in (b"\0", b"\1"), "an unknown form")
+        content = stored[1:] if stored[:1] == b"\0" else b"".join(self.parts(Columns(stored[1:])))
         found = hashlib.blake2b(content, digest_size=16, key=self.blob_key, person=person).digest()
         insist(found == blob, "a blob holds other content than it should")
         return content
 
-    def recipe(self, columns: Columns) -> bytes:
-        parts = zip(columns.strings(), columns.fixed(16), columns.numbers(), columns.strings(), strict=True)
-        return b"".join(self.part(*part) for part in parts)
-
-    def part(self, inline: bytes, blob: bytes, width: int, eol: bytes) -> bytes:
-        content = inline if width < 0 else self.blob(blob, b"piece")
-        if width < 1:
-            return content
-        text = base64.b64encode(content)
-        return b"".join(text[i : i + width] + eol for i in range(0, len(text), width))
+    def parts(self, columns: Columns) -> Iterator[bytes]:
+        columns_of_parts = columns.strings(), columns.fixed(16), columns.numbers(), columns.strings()
+        for inline, blob, width, eol in zip(*columns_of_parts, strict=True):
+            content = inline if width < 0 else self.blob(blob, b"piece")
+            text = base64.b64encode(content) if width > 0 else b""
+            yield b"".join(text[i : i + width] + eol for i in range(0, len(text), width)) if width > 0 else content
 
     def snapshots(self) -> list[dict[str, Any]]:
-        found = [json.loads(self.small(name, b"S")) for name in self.names("snapshots")]
+        found = (json.loads(self.small(name, b"S")) for name in self.names("snapshots"))
         return sorted(found, key=lambda s: (s["account"], s["sequence"]))
 
     def leaves(self, root: str | None) -> Iterator[Columns]:
@@ -250,8 +249,7 @@ class Reader:
         pending = [base64.b64decode(root)] if root else []
         while pending:
             columns = Columns(self.blob(pending.pop(0), b"meta"))
-            kind = columns.octets()
-            if kind == b"N":
+            if columns.octets() == b"N":
                 _, _, _, children = columns.numbers(), columns.numbers(), columns.numbers(), columns.fixed(16)
                 pending = children + pending
             else:
@@ -279,14 +277,16 @@ def rows(leaf: Columns) -> Iterator[tuple[int, bytes, str]]:
 
 
 def date(epoch: int, zone: int) -> str:
-    local = time.strftime("%d-%b-%Y %H:%M:%S", time.gmtime(epoch + zone * 60))
-    return f"{local} {'-' if zone < 0 else '+'}{abs(zone) // 60:02}{abs(zone) % 60:02}"
+    local = time.gmtime(epoch + zone * 60)
+    text = time.strftime(f"%d-%b-{local.tm_year:04} %H:%M:%S", local)
+    return f"{text} {'-' if zone < 0 else '+'}{abs(zone) // 60:02}{abs(zone) % 60:02}"
 
 
 def main() -> None:
     passphrase, recovery_key = (os.environ.get(f"RESTANTE_{name}", "") for name in ("PASSPHRASE", "RECOVERY_KEY"))
     reader = Reader(Path(sys.argv[1]), passphrase=passphrase, recovery_key=recovery_key)
     reader.load_index()
+    sys.stdout.writelines(f"{name} was altered\n" for name in reader.doubtful())
     for snapshot in reader.snapshots():
         sys.stdout.write(f"{snapshot['id']} {snapshot['account']} {snapshot['status']} {snapshot['messages']}\n")
         for number, message in enumerate(reader.messages(snapshot) if len(sys.argv) > 2 else (), 1):
