@@ -30,7 +30,10 @@ ResultT = TypeVar("ResultT")
 
 
 class Affected(NamedTuple):
-    """Mail that a damage touches; `uid` is None for all of a mailbox, `mailbox` empty for all of a snapshot."""
+    """Mail that a damage touches; `uid` is None for all of a mailbox, `mailbox` empty for all of a snapshot.
+
+    Where all snapshots of an account are damaged, nothing tells its name, and `account` is its id.
+    """
 
     account: str
     mailbox: str
@@ -63,6 +66,7 @@ def check_vault(vault: Vault, *, read: bool, sample: float = 1.0, progress: Prog
     check.keys()
     snapshots = check.snapshots()
     check.runs(snapshots)
+    check.lost_snapshots(snapshots)
     check.index()
     check.objects()
     if read:
@@ -129,6 +133,15 @@ class _Check:
             chain.sort(key=lambda pair: pair[0].sequence)
             self._chain(account, chain)
         return [snapshot for chain in found.values() for snapshot, _ in chain]
+
+    def lost_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        """Say whose they are: the account's name where another snapshot of it tells that, else its id."""
+        accounts: dict[str, str] = {s.account_id: s.account for s in snapshots}
+        for name in self.reasons:
+            kind, _, rest = name.partition("/")
+            if kind == "snapshots":
+                account = rest.partition("/")[0]
+                self.affected[name][Affected(accounts.get(account, account), "", None)] = None
 
     def _chain(self, account: str, chain: Sequence[tuple[Snapshot, str]]) -> None:
         links = {link for _, link in chain} | {""}

@@ -106,7 +106,7 @@ class PackChecker:
             self.unopened.add(name)
         except Damage as damage:
             # The message is lost, but by the object that held its attachment.
-            at_fault = damage.object_name if "/" in damage.object_name else name
+            at_fault = damage.object_name if "/" in damage.object_name else "index/"
             yield Trouble(at_fault, damage.message, blob)
 
 
