@@ -86,3 +86,9 @@ def test_a_column_that_does_not_divide_into_its_width_is_refused() -> None:
 def test_string_lengths_that_do_not_add_up_are_refused(lengths: list[int]) -> None:
     with pytest.raises(ColumnError):
         ColumnReader(written([("numbers", lengths), ("octets", b"ab")])).strings()
+
+
+@pytest.mark.parametrize("octets", [b"", b"\5\0\0", b"\5\0\0\0abcd", b"\xff\xff\xff\xff"])
+def test_a_column_that_runs_past_the_end_is_refused_before_anything_is_made_of_it(octets: bytes) -> None:
+    with pytest.raises(ColumnError):
+        ColumnReader(octets).octets()

@@ -14,7 +14,16 @@ from tests.secret import keep_secret, new_secret
 from vault import slots
 from vault.errors import VaultError, WrongSecret
 from vault.ids import ObjectName
-from vault.keyring import add_recovery, export_key, init_vault, list_slots, refuse_doubtful, rotate, unlock
+from vault.keyring import (
+    add_passphrase,
+    add_recovery,
+    export_key,
+    init_vault,
+    list_slots,
+    refuse_doubtful,
+    rotate,
+    unlock,
+)
 from vault.slots import KeyFile, Passphrase, RecoveryKey
 
 VAULT, SECOND = ObjectName("vault.json"), ObjectName("vault-2.json")
@@ -168,6 +177,21 @@ def test_an_absurd_slot_is_refused_but_does_not_keep_others_from_opening(made: M
     assert unlock(store, made.recovery).private
     again = keep_secret(add_recovery(store, made.recovery, "again"))
     assert unlock(store, RecoveryKey(again)).private
+
+
+def test_an_absurd_slot_is_passed_over_on_the_way_to_the_right_one(made: Made) -> None:
+    for name in ("a-first", "z-last"):
+        add_passphrase(made.store, made.passphrase, new_secret(), name)
+        store = made.changed(ObjectName(f"keys/{name}.json"), memory_kib=1 << 40, created="9999-01-01T00:00:00+00:00")
+        assert unlock(store, made.passphrase).private
+
+
+def test_a_rotation_leaves_slots_alone_that_bear_the_names_it_would_give(made: Made) -> None:
+    office = Passphrase(new_secret())
+    add_passphrase(made.store, made.passphrase, office.text, "passphrase-2")
+    anew = rotated(made)
+    assert len(unlock(made.store, office).private) == 1
+    assert len(unlock(made.store, anew).private) == 2
 
 
 def test_a_bit_flipped_anywhere_in_slot_or_vault_file_opens_nothing_wrong(made: Made) -> None:

@@ -18,29 +18,30 @@ STRAY = st.sampled_from([b"", b"\r", b"\n", b"\r\n", b"\r\r\n", b"=", b"==", b" 
 
 
 @st.composite
-def encoded(draw: st.DrawFn) -> bytes:
-    """Base64 lines of any width and line end, with up to three accidents."""
-    size = draw(st.one_of(st.integers(0, 60), st.integers(700, 4_000)))
-    width = draw(st.one_of(st.sampled_from([4, 8, 60, 72, 76, 996, 1_020, 1_024, 1_028]), st.integers(1, 100)))
-    text = base64_lines(octets(size, size), width=width, end=draw(st.sampled_from([b"\r\n", b"\n", b"\r", b""])))
+def encoded(draw: st.DrawFn, end: bytes) -> bytes:
+    """Base64 lines of many widths, mostly long enough to be taken out, with up to three accidents."""
+    size = draw(st.sampled_from([1_500, 4_000, 799, 30]))
+    width = draw(st.one_of(st.sampled_from([76, 4, 60, 80, 996, 1_020, 1_024, 1_028]), st.integers(1, 100)))
+    text = base64_lines(octets(size, size), width=width, end=end)
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(text)))
-        text = text[:at] + draw(STRAY) + text[at + draw(st.integers(0, 3)) :]
+        text = text[:at] + draw(STRAY) + text[at + draw(st.integers(0, 4)) :]
     return text
 
 
 @st.composite
+def marked(draw: st.DrawFn) -> bytes:
+    """A part that says it is base64, and perhaps is; line ends mostly of one kind."""
+    end, other = draw(st.sampled_from([(b"\r\n", b"\n"), (b"\n", b"\r\n"), (b"\r\n", b"\r")]))
+    return MARK + end * 2 + draw(encoded(end if draw(st.integers(0, 4)) else other))
+
+
+@st.composite
 def wild_mail(draw: st.DrawFn) -> bytes:
-    """Marks, blank lines of either kind, base64 and octets of any kind, in any order."""
-    piece = st.one_of(
-        st.sampled_from(
-            [MARK, b"base64", b"BASE64", b"x: y", b"\n", b"\r\n", b"\n\n", b"\r\n\r\n", b"\r", b"x" * 4_090]
-        ),
-        encoded(),
-        st.builds(lambda end, text: MARK + end * 2 + text, st.sampled_from([b"\r\n", b"\n"]), encoded()),
-        st.binary(max_size=40),
-    )
-    return b"".join(draw(st.lists(piece, max_size=8)))
+    """Parts, marks, blank lines of either kind and octets of any kind, in any order."""
+    scraps = [MARK, b"base64", b"BASE64", b"x: y", b"\n", b"\r\n", b"\n\n", b"\r\n\r\n", b"\r", b"x" * 4_090]
+    piece = st.one_of(marked(), marked(), st.sampled_from(scraps), st.binary(max_size=40))
+    return b"".join(draw(st.lists(piece, max_size=6)))
 
 
 def taken_apart(message: bytes) -> tuple[bytes, dict[BlobId, bytes]]:
@@ -67,8 +68,26 @@ def test_any_mail_comes_back(mail: bytes) -> None:
 @pytest.mark.parametrize("width", [4, 60, 64, 72, 76, 996])
 def test_an_attachment_of_regular_lines_is_taken_out(width: int, end: bytes) -> None:
     content = octets(5_000, width)
-    _, pieces = taken_apart(mail_with(base64_lines(content, width=width, end=end), end=end))
+    mail = mail_with(base64_lines(content, width=width, end=end), end=end)
+    stored, pieces = taken_apart(mail)
     assert list(pieces.values()) == [content]
+    assert rebuild(stored, pieces.__getitem__) == mail
+
+
+@pytest.mark.parametrize("stray", [b"\r\r\r\r", b"\n\n\n\n", b"\r\n\r\n"])
+def test_line_ends_within_a_line_are_kept_where_they_stand(stray: bytes) -> None:
+    text = base64_lines(octets(3_000))
+    mail = mail_with(text[:1_180] + stray + text[1_184:])
+    stored, pieces = taken_apart(mail)
+    assert rebuild(stored, pieces.__getitem__) == mail
+
+
+def test_bits_behind_the_last_octet_are_kept() -> None:
+    text = base64_lines(octets(2_002))
+    mail = mail_with(text.replace(text[-5:], b"B==\r\n"), text)
+    stored, pieces = taken_apart(mail)
+    assert rebuild(stored, pieces.__getitem__) == mail
+    assert text[-5:] != b"B==\r\n"
 
 
 def test_equal_attachments_of_different_mails_are_one_piece() -> None:
