@@ -21,8 +21,9 @@ class MailServer:
         return f"imap://{user}@{self.host}:{self.port}?tls=off"
 
     def held(self) -> int:
-        """Count the mails of all users."""
-        return sum(1 for path in self.home.glob("*/Maildir/**/cur/*") if path.is_file())
+        """Count the mails of all users; one without flags that nobody has selected yet lies in `new`."""
+        places = (self.home.glob(f"*/Maildir/**/{part}/*") for part in ("cur", "new"))
+        return sum(1 for place in places for path in place if path.is_file())
 
 
 @dataclass(frozen=True)
