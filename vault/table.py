@@ -250,15 +250,12 @@ def _encode_node(group: Sequence[Leaf], bits: int) -> bytes:
 
 
 def _leaves(read: Read, node: BlobId) -> Iterator[Leaf]:
-    columns = _columns(read(node), _NODE)
-    (bits,), lasts, counts = columns.numbers(), undeltas(columns.numbers()), columns.numbers()
-    blobs = columns.fixed(16)
-    columns.done()
-    for last, count, blob in zip(lasts, counts, blobs, strict=True):
+    bits, children = _decode_node(read(node))
+    for child in children:
         if bits > LEAF_BITS + NODE_BITS:
-            yield from _leaves(read, BlobId(blob))
+            yield from _leaves(read, child.blob)
         else:
-            yield Leaf(last, count, BlobId(blob))
+            yield child
 
 
 def nodes(read: Read, root: bytes | None) -> Iterator[BlobId]:
@@ -266,11 +263,21 @@ def nodes(read: Read, root: bytes | None) -> Iterator[BlobId]:
     if root is None:
         return
     yield BlobId(root)
-    columns = _columns(read(BlobId(root)), _NODE)
-    (bits,), _, _ = columns.numbers(), columns.numbers(), columns.numbers()
+    bits, children = _decode_node(read(BlobId(root)))
     if bits > LEAF_BITS + NODE_BITS:
-        for blob in columns.fixed(16):
-            yield from nodes(read, blob)
+        for child in children:
+            yield from nodes(read, child.blob)
+
+
+def _decode_node(data: bytes) -> tuple[int, list[Leaf]]:
+    columns = _columns(data, _NODE)
+    bits, lasts, counts = columns.numbers(), undeltas(columns.numbers()), columns.numbers()
+    blobs = columns.fixed(16)
+    columns.done()
+    if not (len(bits) == 1 and len(lasts) == len(counts) == len(blobs)):
+        raise ColumnError("a node's columns differ in length")
+    children = zip(lasts, counts, blobs, strict=True)
+    return bits[0], [Leaf(last, count, BlobId(blob)) for last, count, blob in children]
 
 
 def _columns(data: bytes, kind: bytes) -> ColumnReader:
