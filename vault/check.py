@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from vault.blobs import BlobReader
@@ -21,7 +22,7 @@ from vault.ids import BlobId, ObjectName
 from vault.index import Index, open_index, read_index_object
 from vault.keyring import doubts, read_slot
 from vault.model import Snapshot
-from vault.records import chain_link, open_run, open_snapshot
+from vault.records import RunRecord, chain_link, open_run, open_snapshot
 from vault.vault import Vault
 
 __all__ = ["Affected", "CheckReport", "DamageFound", "check_vault"]
@@ -33,9 +34,10 @@ def check_vault(vault: Vault, *, read: bool, sample: float = 1.0, progress: Prog
     """Check a vault; with `read`, every byte of a `sample` of its packs. Raises StoreError, never Damage."""
     check = _Check(vault, progress or Quiet())
     check.keys()
+    # Backwards against the order of writing, so that a backup under way looks like no damage.
+    runs = check.runs()
     snapshots = check.snapshots()
-    check.runs(snapshots)
-    check.lost_snapshots(snapshots)
+    check.lost_snapshots(snapshots, runs)
     check.index()
     check.objects()
     if read:
@@ -74,30 +76,29 @@ class _Check:
         ring, store = self.vault.ring, self.vault.store
         for name, reason in doubts(store, ring).items():
             self.findings.damaged(name, reason)
+        sound = 0
         for info in store.list("keys/"):
             slot = read_slot(info.name, store.get(info.name))
             if slot is None or ring.authenticate(slot.check_text()) != slot.mac:
                 self.findings.damaged(info.name, "the slot was altered; what it held can't be trusted")
+            else:
+                sound += 1
+        if not sound:
+            # The schedule's key file would go on without; whoever comes with the passphrase could not.
+            reason = "no sound key slot is left, so that neither passphrase nor recovery key opens the vault"
+            self.findings.damaged("keys/", reason)
 
     def snapshots(self) -> list[Snapshot]:
         """Open every snapshot, look at each account's chain, and return those that can be read."""
         found: dict[str, list[tuple[Snapshot, str]]] = defaultdict(list)
-        for info in self.vault.store.list("snapshots/"):
-            data = self.vault.store.get(info.name)
-            snapshot = self.attempt(info.name, lambda: open_snapshot(self.vault.ring, info.name, data))  # noqa: B023
+        for name, data in self._small("snapshots/"):
+            snapshot = self.attempt(name, partial(open_snapshot, self.vault.ring, name, data))
             if snapshot:
                 found[snapshot.account_id].append((snapshot, chain_link(data)))
         for account, chain in found.items():
             chain.sort(key=lambda pair: pair[0].sequence)
             self._chain(account, chain)
         return [snapshot for chain in found.values() for snapshot, _ in chain]
-
-    def lost_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
-        """Say whose they are: the account's name where another snapshot of it tells that, else its id."""
-        accounts: dict[str, str] = {s.account_id: s.account for s in snapshots}
-        for name in self.findings.names("snapshots/"):
-            account = name.split("/")[1]
-            self.findings.damaged(name, "", Affected(accounts.get(account, account), "", None))
 
     def _chain(self, account: str, chain: Sequence[tuple[Snapshot, str]]) -> None:
         links = {link for _, link in chain} | {""}
@@ -109,24 +110,42 @@ class _Check:
                 self.findings.damaged(name, reason, Affected(snapshot.account, "", None))
             last = snapshot.sequence
 
-    def runs(self, snapshots: Sequence[Snapshot]) -> None:
-        """Open every run record; what it confirms must be there."""
+    def lost_snapshots(self, snapshots: Sequence[Snapshot], runs: Iterable[tuple[ObjectName, RunRecord]]) -> None:
+        """Name the snapshots that runs confirmed and nobody can read, and say whose they are.
+
+        That is the account's name where another snapshot of it tells that, else its id.
+        """
         known = {snapshot.id for snapshot in snapshots}
-        for info in self.vault.store.list("runs/"):
-            data = self.vault.store.get(info.name)
-            run = self.attempt(info.name, lambda: open_run(self.vault.ring, info.name, data))  # noqa: B023
-            for confirmed in run.accounts if run else ():
-                name = f"snapshots/{confirmed.account}/{confirmed.snapshot}"
+        for run_name, run in runs:
+            for confirmed in run.accounts:
                 if confirmed.snapshot and confirmed.snapshot not in known:
-                    self.findings.damaged(name, f"it is missing, though {info.name} names it")
+                    name = f"snapshots/{confirmed.account}/{confirmed.snapshot}"
+                    self.findings.damaged(name, f"it is missing, though {run_name} names it")
+        accounts: dict[str, str] = {s.account_id: s.account for s in snapshots}
+        for name in self.findings.names("snapshots/"):
+            account = name.split("/")[1]
+            self.findings.damaged(name, "", Affected(accounts.get(account, account), "", None))
+
+    def runs(self) -> list[tuple[ObjectName, RunRecord]]:
+        """Open every run record and return those that can be read."""
+        found = []
+        for name, data in self._small("runs/"):
+            run = self.attempt(name, partial(open_run, self.vault.ring, name, data))
+            if run:
+                found.append((name, run))
+        return found
+
+    def _small(self, prefix: str) -> Iterator[tuple[ObjectName, bytes]]:
+        for info in self.vault.store.list(prefix):
+            data = self.attempt(info.name, partial(self.vault.store.get, info.name))
+            if data is not None:
+                yield info.name, data
 
     def index(self) -> None:
         """Read every index object into an index of our own."""
         for info in self.vault.store.list("index/"):
-            entries = self.attempt(
-                info.name,
-                lambda: read_index_object(self.vault.store, self.vault.ring, info.name),  # noqa: B023
-            )
+            read = partial(read_index_object, self.vault.store, self.vault.ring, info.name)
+            entries = self.attempt(info.name, read)
             if entries is not None:
                 self.fresh.add(info.name, entries)
                 self.blobs += sum(len(b.blobs) for e in entries for b in e.directory.blocks)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 import pytest
 
-from tests.faults import MemoryStore
+from tests.faults import Fault, FaultyStore, MemoryStore
 from tests.secret import new_secret
 from vault.check import Affected, CheckReport, check_vault
 from vault.clock import SystemClock
@@ -37,9 +38,9 @@ class Odd:
     def open(self) -> Vault:
         return open_vault(self.store, self.secret)
 
-    def write(self, spoil: Spoil) -> None:
+    def write(self, spoil: Spoil, mail: bytes = b"Subject: x\r\n\r\n") -> None:
         writer = VaultWriter(self.open(), self.store, clock=SystemClock())
-        blob = writer.add_message(b"Subject: x\r\n\r\n", Share()).blob
+        blob = writer.add_message(mail, Share()).blob
         rows, flags = message_table(writer.read_meta, None), flag_table(writer.read_meta, None)
         rows.update([MessageRow(1, blob, 14, DATE)], [], writer.add_meta)
         flags.update([(1, ())], [], writer.add_meta)
@@ -49,7 +50,8 @@ class Odd:
         )  # fmt: skip
         tree = writer.add_meta(msgspec.json.encode(Tree((spoil(writer, sound),))))
         writer.flush()
-        writer.write_snapshot(SnapshotDraft("anna", "complete", tree, 1, 1, 14))
+        snapshot = writer.write_snapshot(SnapshotDraft("anna", "complete", tree, 1, 1, 14))
+        writer.write_run(SystemClock().now(), [("anna", snapshot.id, "complete")])
         writer.close()
 
     def check(self) -> CheckReport:
@@ -117,3 +119,25 @@ def test_a_sound_mailbox_is_not_named() -> None:
     vault = Odd()
     vault.write(lambda _, box: box)
     assert vault.check().damage == ()
+
+
+@dataclass
+class BackupBetween(Fault):
+    """A backup of one more message runs from end to end just before the n-th listing."""
+
+    vault: Odd
+    n: int
+
+    def before(self, call: str, name: str) -> None:
+        if call == "list":
+            self.n -= 1
+            if self.n == 0:
+                self.vault.write(lambda _, box: box, b"Subject: meanwhile\r\n\r\n")
+
+
+@pytest.mark.parametrize("n", range(1, 9))
+def test_a_backup_beside_the_check_looks_like_no_damage(n: int) -> None:
+    vault = Odd()
+    vault.write(lambda _, box: box)
+    beside = open_vault(FaultyStore(vault.store, BackupBetween(vault, n)), vault.secret)
+    assert check_vault(beside, read=True).damage == ()
