@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from restore.model import Filters, Levels, Mapping, PlannedMailbox, RestorePlan, Survey
@@ -17,13 +18,50 @@ def plan_restore(
 ) -> RestorePlan:
     """Plan the restore of one account: every mailbox that the filters name, INBOX first, each with its place."""
     there = {mailbox.levels for mailbox in survey.mailboxes} | {INBOX}
-    roles = {m.special_use.lower(): m.levels for m in survey.mailboxes if m.special_use}
+    roles = _roles(tree, survey)
     planned = [
         _plan_mailbox(mailbox, source_levels(mailbox, tree.prefix), there, roles, mapping)
         for mailbox in tree.mailboxes
         if _wanted(mailbox, source_levels(mailbox, tree.prefix), filters)
     ]
-    return RestorePlan(snapshot.account, snapshot.id, target, tuple(sorted(planned, key=_urgency)), filters)
+    told = _tell_meetings(sorted(planned, key=_urgency))
+    return RestorePlan(snapshot.account, snapshot.id, target, tuple(told), filters)
+
+
+def _roles(tree: Tree, survey: Survey) -> dict[Levels, Levels]:
+    """Say which mailboxes go to another of the same special use (RFC 6154) at the target, each to one of its own.
+
+    One that finds its own name there with its use stays what it is: many servers give `Sent` and `Sent Messages` the
+    same use. The choice looks at the whole tree, so that filters and an earlier restore don't change it.
+    """
+    sources = {source_levels(mailbox, tree.prefix): _use(mailbox.special_use) for mailbox in tree.mailboxes}
+    free = {mailbox.levels: _use(mailbox.special_use) for mailbox in survey.mailboxes if mailbox.special_use}
+    settled = {levels for levels, use in sources.items() if use and free.get(levels) == use}
+    free = {levels: use for levels, use in free.items() if levels not in settled}
+    found: dict[Levels, Levels] = {}
+    for levels, use in sources.items():
+        place = next((there for there, its in free.items() if its == use), None)
+        if use and place and levels not in settled:
+            found[levels] = place
+            del free[place]
+    return found
+
+
+def _use(special_use: str | None) -> str:
+    return (special_use or "").lower()
+
+
+def _tell_meetings(planned: Sequence[PlannedMailbox]) -> Iterator[PlannedMailbox]:
+    """Add to the reasons where two mailboxes come to one place, or to two that only letter case tells apart."""
+    met: dict[Levels, PlannedMailbox] = {}
+    for one in planned:
+        other = met.setdefault(tuple(level.casefold() for level in one.levels), one)
+        if other is one:
+            yield one
+            continue
+        how = "together with" if other.levels == one.levels else "differs only in letter case from"
+        reason = f"{how} {other.source.name}"
+        yield replace(one, reason=f"{one.reason}, {reason}" if one.reason else reason)
 
 
 def source_levels(mailbox: Mailbox, prefix: str) -> Levels:
@@ -32,9 +70,7 @@ def source_levels(mailbox: Mailbox, prefix: str) -> Levels:
     if prefix and name.startswith(prefix) and len(name) > len(prefix):
         name = name[len(prefix) :]
     levels = tuple(level for level in name.split(delimiter) if level) if delimiter else (name,)
-    if levels and levels[0].upper() == "INBOX":
-        levels = ("INBOX", *levels[1:])
-    return levels or (name,)
+    return _inbox(levels) or (name,)
 
 
 def _wanted(mailbox: Mailbox, levels: Levels, filters: Filters) -> bool:
@@ -43,37 +79,39 @@ def _wanted(mailbox: Mailbox, levels: Levels, filters: Filters) -> bool:
         return False
     names = {"/".join(levels).casefold(), mailbox.name.casefold()}
     globs = [glob.casefold() for glob in filters.mailboxes]
-    return not globs or any(fnmatchcase(name, glob) for name in names for glob in globs)
+    return not globs or any(name == glob or fnmatchcase(name, glob) for name in names for glob in globs)
 
 
 def _plan_mailbox(
-    mailbox: Mailbox, levels: Levels, there: set[Levels], roles: dict[str, Levels], mapping: Mapping
+    mailbox: Mailbox, levels: Levels, there: set[Levels], roles: dict[Levels, Levels], mapping: Mapping
 ) -> PlannedMailbox:
     place, reason = _place(mailbox, levels, roles, mapping)
-    role = mailbox.special_use if not mapping.into else None
     return PlannedMailbox(
         source=mailbox,
         levels=place,
         create=place not in there,
         subscribe=mailbox.subscribed,
-        special_use=role,
+        special_use=mailbox.special_use if not mapping.into else None,
         reason=reason,
     )
 
 
-def _place(mailbox: Mailbox, levels: Levels, roles: dict[str, Levels], mapping: Mapping) -> tuple[Levels, str]:
+def _place(mailbox: Mailbox, levels: Levels, roles: dict[Levels, Levels], mapping: Mapping) -> tuple[Levels, str]:
     name = "/".join(levels)
     for old, new in mapping.renames:
-        renamed = _rename(name, old, new)
-        if renamed is not None:
-            levels = _levels(renamed)
-            return (*_levels(mapping.into), *levels) if mapping.into else levels, f"mapped from {name}"
+        renamed = _levels(_rename(name, old, new))
+        if renamed:
+            return _inbox((*_levels(mapping.into), *renamed)), f"mapped from {name}"
     if mapping.into:
-        return (*_levels(mapping.into), *levels), f"put below {mapping.into}"
-    role = (mailbox.special_use or "").lower()
-    if role in roles and roles[role] != levels:
-        return roles[role], f"the target's mailbox for {mailbox.special_use}"
+        return _inbox((*_levels(mapping.into), *levels)), f"put below {mapping.into}"
+    if levels in roles:
+        return roles[levels], f"the target's mailbox for {mailbox.special_use}"
     return levels, ""
+
+
+def _inbox(levels: Levels) -> Levels:
+    """The INBOX is the INBOX in any letter case (RFC 9051 §5.1)."""
+    return ("INBOX", *levels[1:]) if levels and levels[0].upper() == "INBOX" else levels
 
 
 def _rename(name: str, old: str, new: str) -> str | None:
@@ -102,7 +140,9 @@ def describe_plan(plan: RestorePlan) -> Iterator[str]:
         deeds = ["create"] if planned.create else ["exists"]
         deeds += ["subscribe"] if planned.subscribe else []
         deeds += [planned.reason] if planned.reason else []
-        count = f"up to {planned.source.messages}" if plan.filters.of_messages else f"{planned.source.messages}"
+        # What the target holds already is seen only when its mailbox is read.
+        some = plan.filters.of_messages or not planned.create
+        count = f"up to {planned.source.messages}" if some and planned.source.messages else planned.source.messages
         yield f"{planned.source.name} → {planned.name}: {count} messages ({', '.join(deeds)})"
 
 
@@ -134,5 +174,7 @@ def _below(prefix: str, name: str, delimiter: str | None) -> str:
 
 
 def _escape(level: str, delimiter: str | None) -> str:
-    level = _ESCAPE.sub("%25", level)
-    return level.replace(delimiter, f"%{ord(delimiter):02X}") if delimiter else level
+    # A name that needs no escape stays what it is, even if it looks like one.
+    if delimiter is None or delimiter not in level:
+        return level
+    return _ESCAPE.sub("%25", level).replace(delimiter, f"%{ord(delimiter):02X}")
