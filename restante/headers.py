@@ -1,23 +1,11 @@
-"""Raw header values made readable for a listing; nothing a stranger wrote makes this fail."""
+"""Dates of mail for a listing; nothing a stranger wrote makes this fail."""
 
 from __future__ import annotations
 
-import email.header
-import re
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
 from email.utils import parsedate_to_datetime
 
-
-def readable(raw: str) -> str:
-    """Decode encoded words (RFC 2047); what can't be decoded stays as it is."""
-    text = re.sub(r"\s+", " ", raw).strip()
-    if "=?" not in text:
-        return text
-    try:
-        return str(email.header.make_header(email.header.decode_header(text)))
-    except (HeaderParseError, ValueError, LookupError):
-        return text
+from vault.internaldate import epoch_of
 
 
 def header_date(raw: str) -> datetime | None:
@@ -31,7 +19,5 @@ def header_date(raw: str) -> datetime | None:
 
 def internal_date(raw: str) -> datetime | None:
     """Return the time an INTERNALDATE tells (RFC 9051 §9, `date-time`), in UTC, or None."""
-    try:
-        return datetime.strptime(raw.strip(), "%d-%b-%Y %H:%M:%S %z").astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    epoch = epoch_of(raw)
+    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)

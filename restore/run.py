@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import islice
+from typing import NamedTuple
 
-from imap.errors import ImapError
+from imap.errors import Refused
 from restore.errors import MailboxRefused
 from restore.fingerprint import entry_fingerprint, identity
 from restore.model import (
     Alteration,
     Filters,
+    Levels,
     Mapping,
     Outcome,
     PlannedMailbox,
@@ -24,8 +25,9 @@ from restore.model import (
     RestorePlan,
     RestoreReport,
 )
+from restore.pages import newest_pages
 from restore.plan import plan_restore
-from restore.select import Selected, select_rows
+from restore.select import Selected, chosen
 from restore.targets.base import Target
 from restore.verify import verify_mailbox
 from vault.clock import Progress
@@ -33,9 +35,8 @@ from vault.errors import ContentKeyMissing, Damage
 from vault.model import Snapshot
 from vault.vault import Vault
 
-# What is in memory at once for each connection, and what one task reads ahead of itself.
+# What is in memory at once for each connection.
 BATCH_MESSAGES, BATCH_OCTETS = 100, 8 << 20
-TASK_MESSAGES = 1000
 
 
 def make_plan(vault: Vault, snapshot: Snapshot, target: Target, filters: Filters, mapping: Mapping) -> RestorePlan:
@@ -64,12 +65,11 @@ def execute_restore(
     return run.report(time.monotonic() - started, verified)
 
 
-class _Task(deque[Selected]):
+class _Task(NamedTuple):
     """Some messages of one mailbox, to be restored by one thread."""
 
-    def __init__(self, planned: PlannedMailbox, rows: Iterable[Selected]) -> None:
-        super().__init__(rows)
-        self.planned = planned
+    planned: PlannedMailbox
+    messages: Sequence[Selected]
 
 
 class _Run:
@@ -83,6 +83,7 @@ class _Run:
         self._target = target
         self._progress = progress
         self._stop = stop
+        self._broken = threading.Event()
         self._lock = threading.Lock()
         self._restored = 0
         self._skipped = 0
@@ -104,7 +105,7 @@ class _Run:
         lock = threading.Lock()
 
         def work() -> None:
-            while not self._stop.is_set():
+            while not self._halted():
                 with lock:
                     task = next(tasks, None)
                 if task is None:
@@ -117,34 +118,46 @@ class _Run:
                 try:
                     future.result()
                 except BaseException:
-                    self._stop.set()
+                    self._broken.set()  # not `stop`, which other accounts' restores heed too
                     raise
 
-    def _tasks(self, mailboxes: Sequence[PlannedMailbox]) -> Iterator[_Task]:
-        for planned in mailboxes:
-            try:
-                lacking = self._lacking(planned)
-            except Damage as damage:
-                self._fail(planned, None, f"its table can't be read: {damage.message}")
-                continue
-            self._progress.expect(self._plan.account, len(lacking), sum(row.size for row, _ in lacking))
-            for end in range(len(lacking), 0, -TASK_MESSAGES):
-                yield _Task(planned, lacking[max(0, end - TASK_MESSAGES) : end])
+    def _halted(self) -> bool:
+        return self._stop.is_set() or self._broken.is_set()
 
-    def _lacking(self, planned: PlannedMailbox) -> list[Selected]:
+    def _tasks(self, mailboxes: Sequence[PlannedMailbox]) -> Iterator[_Task]:
+        # Mailboxes that come to one place are counted together, or of two equal messages one would be left out.
+        last = {planned.levels: at for at, planned in enumerate(mailboxes)}
+        counted: dict[Levels, Counter[bytes]] = {}
+        for at, planned in enumerate(mailboxes):
+            try:
+                known = counted.pop(planned.levels, None)
+                present = self._target.present(planned) if known is None else known
+            except Refused as refused:
+                self._fail(planned, None, refused.message)
+                continue
+            yield from self._tasks_of(planned, present)
+            if last[planned.levels] > at:
+                counted[planned.levels] = present
+
+    def _tasks_of(self, planned: PlannedMailbox, present: Counter[bytes]) -> Iterator[_Task]:
+        for page in newest_pages(self._vault, planned.source):
+            if page.damage:
+                self._fail(planned, None, page.damage)
+            messages = chosen(self._vault, page.messages, self._plan.filters)
+            lacking = self._lacking(messages, present) if present else messages
+            if lacking:
+                self._progress.expect(self._plan.account, len(lacking), sum(row.size for row, _ in lacking))
+                yield _Task(planned, lacking)
+
+    def _lacking(self, messages: Sequence[Selected], present: Counter[bytes]) -> list[Selected]:
         """Return the messages that the target does not have, each equal one counted."""
-        rows = select_rows(self._vault, planned.source, self._plan.filters)
-        present = self._target.present(planned)
-        if not present:
-            return list(rows)
         lacking = []
-        while chunk := list(islice(rows, TASK_MESSAGES)):
-            for selected, key in zip(chunk, self._keys(chunk), strict=True):
-                if present[key] > 0:
-                    present[key] -= 1
-                    self._skipped += 1
-                else:
-                    lacking.append(selected)
+        for selected, key in zip(messages, self._keys(messages), strict=True):
+            if present[key] > 0:
+                present.subtract([key])
+                self._skipped += 1
+            else:
+                lacking.append(selected)
         return lacking
 
     def _keys(self, chunk: Sequence[Selected]) -> list[bytes]:
@@ -164,15 +177,15 @@ class _Run:
 
     def _restore(self, task: _Task) -> None:
         for batch in self._batches(task):
-            if self._stop.is_set():
+            if self._halted():
                 return
             self._append(task.planned, batch)
 
     def _batches(self, task: _Task) -> Iterator[list[Replay]]:
         batch: list[Replay] = []
         size = 0
-        found = self._vault.read_messages(row.blob for row, _ in task)
-        for (row, flags), (_, octets) in zip(task, found, strict=True):
+        found = self._vault.read_messages(row.blob for row, _ in task.messages)
+        for (row, flags), (_, octets) in zip(task.messages, found, strict=True):
             if isinstance(octets, Damage):
                 self._fail(task.planned, row.uid, octets.message)
                 continue
@@ -187,11 +200,9 @@ class _Run:
     def _append(self, planned: PlannedMailbox, batch: Sequence[Replay]) -> None:
         try:
             placed = self._target.append(planned, batch)
-        except ImapError as error:
-            if error.retryable:
-                raise
+        except Refused as refused:
             for replay in batch:
-                self._fail(planned, replay.row.uid, error.message)
+                self._fail(planned, replay.row.uid, refused.message)
             return
         with self._lock:
             for replay, result in zip(batch, placed, strict=True):
@@ -204,9 +215,10 @@ class _Run:
 
     def verify(self, planned: PlannedMailbox) -> int:
         """Read a mailbox back and compare; return how many messages are there octet for octet."""
-        rows = select_rows(self._vault, planned.source, self._plan.filters)
         failed = {f.uid for f in self._failures if f.mailbox == planned.name}
-        expected = [(row, flags) for row, flags in rows if row.uid not in failed]
+        pages = newest_pages(self._vault, planned.source)
+        messages = (selected for page in pages for selected in chosen(self._vault, page.messages, self._plan.filters))
+        expected = [(row, flags) for row, flags in messages if row.uid not in failed]
         result = verify_mailbox(self._vault, planned.name, expected, self._target.read_back(planned))
         self._altered += result.altered
         self._failures += result.missing

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
-from itertools import islice
 
 from restore.model import Filters
+from vault.catalogue import decode_catalogue, describe, encode_catalogue, readable
+from vault.errors import Damage
+from vault.ids import BlobId
 from vault.internaldate import epoch_of
-from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow
+from vault.model import CatalogueEntry, Flags, MessageRow
 from vault.vault import Vault
 
 Selected = tuple[MessageRow, Flags]
-_AT_ONCE = 5000
 
 
-def select_rows(vault: Vault, mailbox: Mailbox, filters: Filters) -> Iterator[Selected]:
-    """Yield the rows of a mailbox that the filters let through, with their flags, oldest first."""
-    rows = zip(vault.rows(mailbox), vault.flags(mailbox), strict=True)
-    dated = ((row, flags) for row, (_, flags) in rows if _in_time(row, filters))
-    if not (filters.sender or filters.subject or filters.message_id):
-        yield from dated
-        return
-    while chunk := list(islice(dated, _AT_ONCE)):
-        yield from _matching(vault, chunk, filters)
+def chosen(vault: Vault, messages: Sequence[Selected], filters: Filters) -> list[Selected]:
+    """Return those that the filters let through. What can't be read is among them: replaying it names the damage."""
+    dated = [selected for selected in messages if _in_time(selected[0], filters)]
+    if not dated or not (filters.sender or filters.subject or filters.message_id):
+        return dated
+    return list(_matching(vault, dated, filters))
 
 
 def _in_time(row: MessageRow, filters: Filters) -> bool:
@@ -45,19 +41,20 @@ def _day(row: MessageRow) -> date | None:
 def _matching(vault: Vault, chunk: Sequence[Selected], filters: Filters) -> Iterator[Selected]:
     entries = vault.catalogue({row.blob for row, _ in chunk})
     for row, flags in chunk:
-        entry = entries.get(row.blob)
-        if entry and _matches(entry, filters):
+        entry = entries.get(row.blob) or _entry(vault, row.blob)
+        if entry is None or _matches(entry, filters):
             yield row, flags
+
+
+def _entry(vault: Vault, blob: BlobId) -> CatalogueEntry | None:
+    """Return what a lost catalogue would have said, from the message itself."""
+    try:
+        octets = vault.read_message(blob)
+    except Damage:
+        return None
+    return decode_catalogue(encode_catalogue([describe(blob, [octets])]))[0]
 
 
 def _matches(entry: CatalogueEntry, filters: Filters) -> bool:
     asked = ((filters.sender, entry.sender), (filters.subject, entry.subject), (filters.message_id, entry.message_id))
     return all(word.casefold() in readable(value).casefold() for word, value in asked if word)
-
-
-def readable(value: str) -> str:
-    """Return a header value with its encoded words decoded (RFC 2047); as it is where they are broken."""
-    try:
-        return str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, UnicodeError, ValueError):
-        return value

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from typing import NamedTuple
 
 from vault.columns import ColumnReader, ColumnWriter
@@ -77,3 +79,14 @@ def _text(octets: bytes) -> str:
         return octets.decode()
     except UnicodeDecodeError:
         return octets.decode("latin-1")
+
+
+def readable(value: str) -> str:
+    """Return a raw header value with its encoded words decoded (RFC 2047); as it is where they are broken."""
+    text = " ".join(value.split())
+    if "=?" not in text:
+        return text
+    try:
+        return str(make_header(decode_header(text)))
+    except (HeaderParseError, LookupError, ValueError):
+        return text

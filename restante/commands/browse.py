@@ -10,11 +10,12 @@ import typer
 
 from restante.diffing import Difference, Moved, Placed, compare
 from restante.errors import UsageTrouble
-from restante.headers import header_date, internal_date, readable
+from restante.headers import header_date, internal_date
 from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import print_json, print_line, print_table, size, utc
 from restante.when import wanted
 from restante.wiring import Wiring
+from vault.catalogue import readable
 from vault.ids import BlobId
 from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot
 from vault.vault import Vault

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
@@ -24,6 +24,7 @@ from vault.model import Flags
 ResultT = TypeVar("ResultT")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+_AT_ONCE_OCTETS, _AT_ONCE_MESSAGES = 4 << 20, 1000
 _SYSTEM = {"\\seen", "\\answered", "\\flagged", "\\deleted", "\\draft"}
 
 
@@ -93,7 +94,10 @@ class ImapTarget:
             name = made
         if planned.subscribe:
             notes += self._patiently(lambda session: _subscribe(session, name))
-        self._boxes[planned.levels] = _Box(encode_name(name))
+        raw = encode_name(name)
+        if any(box.raw == raw and levels != planned.levels for levels, box in self._boxes.items()):
+            raise MailboxRefused(f"another mailbox is {name} there already", hint="map one of the two with --map")
+        self._boxes[planned.levels] = _Box(raw)
         return [Alteration(planned.name, None, note) for note in notes]
 
     def present(self, planned: PlannedMailbox) -> Counter[bytes]:
@@ -111,43 +115,57 @@ class ImapTarget:
     def append(self, planned: PlannedMailbox, batch: Sequence[Replay]) -> list[Placed]:
         """Store a batch; after a lost connection, count what arrived before sending the rest again."""
         box = self._boxes[planned.levels]
+        limit = self._limit()
+        fits = [limit is None or len(replay.octets) <= limit for replay in batch]
+        placed = iter(self._store(box, [replay for replay, fit in zip(batch, fits, strict=True) if fit]))
+        return [next(placed) if fit else Placed(f"larger than the server's limit of {limit} octets") for fit in fits]
+
+    def _limit(self) -> int | None:
+        return self._patiently(lambda session: session.append_limit)
+
+    def _store(self, box: _Box, batch: Sequence[Replay]) -> list[Placed]:
         results: list[Placed] = []
         waits = _Waits(self._patience)
         while len(results) < len(batch):
             left = batch[len(results) :]
             try:
-                with box.gate.shared():
-                    placed = self._send(box, left)
-                self._note(box, left, placed)
-                results += placed
-            except AppendInterrupted as broken:
-                known = [_placed(done, replay.flags, box) for done, replay in zip(broken.done, left, strict=False)]
-                self._note(box, left, known)
-                results += known
-                waits.wait(broken)
+                results += self._send(box, left)
+            except _CutShort as broken:
+                results += broken.placed
+                waits.wait(broken.cause)
                 results += self._arrived(box, batch[len(results) :], waits)
             except ImapError as error:
                 waits.wait(error)
         return results
 
     def _send(self, box: _Box, batch: Sequence[Replay]) -> list[Placed]:
-        with self._session() as session:
-            limit = session.append_limit
-            fits = [limit is None or len(replay.octets) <= limit for replay in batch]
-            sendable = [replay for replay, fit in zip(batch, fits, strict=True) if fit]
-            outgoing = [Outgoing(r.octets, _kept(r.flags, box), r.row.internaldate) for r in sendable]
-            done = session.append(box.raw, outgoing)
+        """Send a batch and count what is stored, before anybody counts what the server holds."""
+        outgoing = [Outgoing(r.octets, _kept(r.flags, box), r.row.internaldate) for r in batch]
+        cause: AppendInterrupted | None = None
+        with box.gate.shared():
             try:
-                _store_again(session, box.raw, list(zip(done, sendable, strict=True)))
-            except ConnectionLost as error:
-                raise AppendInterrupted(error, done) from None
-        taken = iter(_placed(result, replay.flags, box) for result, replay in zip(done, sendable, strict=True))
-        too_large = Placed(f"larger than the server's limit of {limit} octets")
-        return [next(taken) if fit else too_large for fit in fits]
+                with self._session() as session:
+                    done: Sequence[Appended] = session.append(box.raw, outgoing)
+            except AppendInterrupted as broken:
+                cause, done = broken, broken.done
+            with box.lock:
+                stored = zip(done, batch, strict=False)
+                box.held.update(identity(replay.octets) for result, replay in stored if result.error is None)
+        lost = self._flag_again(box, list(zip(done, batch, strict=False)))
+        placed = [_placed(result, replay.flags, box, lost) for result, replay in zip(done, batch, strict=False)]
+        if cause is not None:
+            raise _CutShort(cause, placed)
+        return placed
 
-    def _note(self, box: _Box, batch: Sequence[Replay], placed: Sequence[Placed]) -> None:
-        with box.lock:
-            box.held.update(identity(r.octets) for r, p in zip(batch, placed, strict=False) if p.error is None)
+    def _flag_again(self, box: _Box, stored: Sequence[tuple[Appended, Replay]]) -> dict[int, str]:
+        """Give flags by STORE where the server forgets them in APPEND; say for which UIDs that failed."""
+        if not stored:
+            return {}
+        try:
+            self._patiently(lambda session: _store_again(session, box.raw, stored))
+        except (Refused, ConnectionLost, Throttled) as error:
+            return {done.uid: error.message for done, _ in stored if done.uid}
+        return {}
 
     def _arrived(self, box: _Box, batch: Sequence[Replay], waits: _Waits) -> list[Placed]:
         """After a lost answer: say which of the next messages arrived all the same, up to the first that did not."""
@@ -164,16 +182,9 @@ class ImapTarget:
 
     def read_back(self, planned: PlannedMailbox) -> Iterator[ReadBack]:
         """Yield all messages of a mailbox."""
-        with self._session() as session:
-            opened = session.examine(self._boxes[planned.levels].raw)
-            uids = _uids(session, opened)
-            for start in range(0, len(uids), 2000):
-                window = uids[start : start + 2000]
-                facts = {fact.uid: fact for fact in session.facts(window)}
-                sizes = {uid: fact.size for uid, fact in facts.items()}
-                for uid, octets, _ in session.messages(list(facts), sizes=sizes):
-                    if octets is not None:
-                        yield ReadBack(octets, facts[uid].flags, facts[uid].internaldate)
+        raw = self._boxes[planned.levels].raw
+        for window in self._patiently(lambda session: _windows(session, raw)):
+            yield from self._patiently(lambda session, window=window: _read(session, raw, window))
 
     def close(self) -> None:
         """Log out everywhere."""
@@ -217,6 +228,15 @@ class ImapTarget:
             self._idle.append(session)
 
 
+class _CutShort(Exception):
+    """The connection broke in a batch; `placed` is what became of its first messages."""
+
+    def __init__(self, cause: AppendInterrupted, placed: Sequence[Placed]) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+        self.placed = placed
+
+
 class _Waits:
     """How long we wait for a server, in all."""
 
@@ -258,14 +278,13 @@ def _subscribe(session: Session, name: str) -> list[str]:
 def _store_again(session: Session, raw: bytes, stored: Sequence[tuple[Appended, Replay]]) -> None:
     """Give flags by STORE where the server forgets them in APPEND."""
     forgets = set(session.profile.flags_after_append)
-    flagged = [(done.uid, forgets & set(replay.flags)) for done, replay in stored if done.uid]
+    flagged = [(done.uid, sorted(forgets & set(replay.flags))) for done, replay in stored if done.uid]
     if not any(flags for _, flags in flagged):
         return
-    if session.opened != raw:
-        session.select(raw)
+    session.select(raw)
     for uid, flags in flagged:
         if flags:
-            session.store_flags([uid], sorted(flags), add=True)
+            session.store_flags([uid], flags, add=True)
 
 
 def _kept(flags: Flags, box: _Box) -> Flags:
@@ -279,12 +298,13 @@ def _kept(flags: Flags, box: _Box) -> Flags:
     )
 
 
-def _placed(done: Appended, flags: Flags, box: _Box) -> Placed:
+def _placed(done: Appended, flags: Flags, box: _Box, lost: Mapping[int, str]) -> Placed:
     if done.error is not None:
         return Placed(done.error)
     dropped = [flag for flag in flags if flag not in _kept(flags, box)]
     altered = [f"the server keeps no {' '.join(dropped)}"] if dropped else []
     altered += [f"the server would not take its {what}" for what in done.altered]
+    altered += [f"its flags could not be completed: {lost[done.uid]}"] if done.uid in lost else []
     return Placed(altered=tuple(altered))
 
 
@@ -307,3 +327,27 @@ def _fingerprints(session: Session, opened: Opened) -> Counter[bytes]:
         if octets is not None:
             found[body_fingerprint(octets)] += 1
     return found
+
+
+def _windows(session: Session, raw: bytes) -> list[list[int]]:
+    """Cut a mailbox's UIDs into what is read at once: a few MiB, or one message."""
+    opened = session.examine(raw)
+    windows: list[list[int]] = [[]]
+    total = 0
+    for fact in session.facts(_uids(session, opened)):
+        if windows[-1] and (total + fact.size > _AT_ONCE_OCTETS or len(windows[-1]) >= _AT_ONCE_MESSAGES):
+            windows.append([])
+            total = 0
+        windows[-1].append(fact.uid)
+        total += fact.size
+    return windows
+
+
+def _read(session: Session, raw: bytes, window: Sequence[int]) -> list[ReadBack]:
+    if session.opened != raw:
+        session.examine(raw)
+    facts = {fact.uid: fact for fact in session.facts(window)}
+    found = session.messages(list(facts))
+    return [
+        ReadBack(octets, facts[uid].flags, facts[uid].internaldate) for uid, octets, _ in found if octets is not None
+    ]

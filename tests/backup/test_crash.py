@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,47 +9,15 @@ import pytest
 from backup import BackupOptions
 from tests.backup.site import Site, account, only, served
 from tests.corpus import base64_lines, mail_with, octets, plain_mail
+from tests.faults import Dying, FaultyStore, Killed
 from tests.servers import DovecotServer
 from tests.servers.maildir import deliver
-from vault.ids import ObjectName
 from vault.packer import PackLimits
-from vault.stores.base import ObjectInfo, WriteStore
 
 OFTEN = BackupOptions(
     checkpoint_packs=1, patience_seconds=5, limits=PackLimits(pack=300_000, block=20_000, alone=5_000)
 )
 """Small packs, each followed by a checkpoint."""
-
-
-class Killed(BaseException):
-    """The process died here."""
-
-
-class KillingStore:
-    """A store at whose n-th put the process dies: before it has any effect, or just after."""
-
-    def __init__(self, store: WriteStore, at: int, *, after: bool) -> None:
-        self._store = store
-        self._left = at
-        self._after = after
-        self.url = store.url
-
-    def put(self, name: ObjectName, data: bytes, *, retain_until: datetime | None = None) -> None:
-        self._left -= 1
-        if self._left < 0 or (self._left == 0 and not self._after):
-            raise Killed
-        self._store.put(name, data, retain_until=retain_until)
-        if self._left == 0:
-            raise Killed
-
-    def get(self, name: ObjectName, *, start: int = 0, length: int | None = None) -> bytes:
-        return self._store.get(name, start=start, length=length)
-
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        return self._store.list(prefix)
-
-    def stat(self, name: ObjectName) -> ObjectInfo:
-        return self._store.stat(name)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
@@ -68,7 +34,7 @@ def test_a_backup_killed_at_any_put_is_completed_by_the_next(
         site = Site(directory, options=OFTEN)
         sources = [account(dovecot, user) for user in users]
         try:
-            site.backup(*sources, store=KillingStore(site.store, at, after=after))
+            site.backup(*sources, store=FaultyStore(site.store, Dying("put", at, late=after)))
         except Killed:
             pass
         else:
@@ -89,7 +55,7 @@ def test_what_a_checkpoint_covers_is_not_fetched_again(dovecot: DovecotServer, t
         deliver(dovecot, user, mailbox, [mail_with(base64_lines(octets(200_000, 10 * n + i))) for i in range(5)])
     site = Site(tmp_path, options=OFTEN)
     with pytest.raises(Killed):
-        site.backup(account(dovecot, user), store=KillingStore(site.store, 12, after=True))
+        site.backup(account(dovecot, user), store=FaultyStore(site.store, Dying("put", 12, late=True)))
     kept = site.snapshot(user)
     assert kept.status == "partial"
     assert kept.messages

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restante.headers import header_date, internal_date, readable
+from restante.headers import header_date, internal_date
 from restante.output import count, duration, printable, size, utc
 from restante.secrets import as_secret
 from restante.when import wanted
+from vault.catalogue import readable
 from vault.slots import Passphrase, RecoveryKey, new_recovery_key
 
 
