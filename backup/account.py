@@ -56,6 +56,7 @@ class AccountRun:
         self._previous: Snapshot | None = None
         self._tree: Tree | None = None
         self._distrusted: set[str] = set()
+        self._hollow = False
         self._prefix = ""
         self._looked = False
         self._hint = ""
@@ -108,6 +109,15 @@ class AccountRun:
         if found:
             self._previous = found[0]
             self._tree = None if self._distrusted else self._vault.tree(found[0])
+            if self._tree and self._is_hollow(self._tree):
+                self._tree, self._hollow = None, True
+
+    def _is_hollow(self, tree: Tree) -> bool:
+        """Whether the store lost mail of this account; then all of it is read again, and what is lost written anew."""
+        if not self._writer.vanished:
+            return False
+        rows = (row for mailbox in tree.mailboxes for row in self._vault.rows(mailbox))
+        return any(not self._writer.holds(row.blob) for row in rows)
 
     def _new_session(self) -> PatientSession:
         def connect() -> Session:
@@ -215,7 +225,8 @@ class AccountRun:
     def _alarms(self, messages: int) -> tuple[str, ...]:
         shrunk = count_alarm(self._previous.messages, messages) if self._previous and self._ended else None
         damaged = (f"{name} is damaged; the account was read again from the start" for name in self._distrusted)
-        return (*damaged, *self._plan.alarms, *([shrunk] if shrunk else ()))
+        hollow = ("the store lost mail of this account; all of it was read again",) if self._hollow else ()
+        return (*damaged, *hollow, *self._plan.alarms, *([shrunk] if shrunk else ()))
 
     def _stands(self, draft: SnapshotDraft) -> bool:
         before = self._previous

@@ -76,6 +76,8 @@ class VaultWriter:
         self._meta: dict[BlobId, bytes] = {}
         self._meta_octets = 0
         vault.refresh()
+        self.vanished = _vanished(vault)
+        """Packs and meta objects that an index names and the store no longer holds whole."""
 
     @property
     def packs_waiting(self) -> int:
@@ -88,6 +90,8 @@ class VaultWriter:
         # What one account calls known another must have finished adding before a flush.
         with self._gate.shared():
             if not self._claim(blob):
+                if self.vanished:
+                    self._add_lost_pieces(octets, share)
                 return Added(blob, known=True)
             self._add_new(blob, octets, share)
             return Added(blob, known=False)
@@ -103,6 +107,12 @@ class VaultWriter:
                 parts.append(Stored(b"", self._add_piece(part, share), part.width, part.eol))
         stored = PLAIN + octets if all(p.blob is None for p in parts) else encode_recipe(parts)
         self._packer.add(StoredBlob(blob, stored, share, describe(blob, literals)))
+
+    def _add_lost_pieces(self, octets: bytes, share: Share) -> None:
+        """Write anew what a recipe that is still there would look for in vain."""
+        for part in split(octets):
+            if isinstance(part, Part):
+                self._add_piece(part, share)
 
     def _add_piece(self, part: Part, share: Share) -> BlobId:
         blob = self._ring.blob_id(b"piece", part.content)
@@ -125,7 +135,12 @@ class VaultWriter:
     def holds(self, blob: BlobId) -> bool:
         """Say whether the vault has a blob, or will have once this run is flushed."""
         with self._lock:
-            return blob in self._pending or self._vault.index.has(blob)
+            return blob in self._pending or self._stored(blob)
+
+    def _stored(self, blob: BlobId) -> bool:
+        if not self.vanished:
+            return self._vault.index.has(blob)
+        return any(place.object_name not in self.vanished for place in self._vault.index.locate(blob))
 
     def read_meta(self, blob: BlobId) -> bytes:
         """Return a page, node or tree, be it durable yet or not."""
@@ -136,7 +151,7 @@ class VaultWriter:
     def _claim(self, blob: BlobId) -> bool:
         """Say whether a blob is new to the vault and to this run; if so, it is ours to write."""
         with self._lock:
-            if blob in self._pending or self._vault.index.has(blob):
+            if blob in self._pending or self._stored(blob):
                 return False
             self._pending.add(blob)
             return True
@@ -193,6 +208,12 @@ class VaultWriter:
 def rfc3339(moment: datetime) -> str:
     """Return a moment as reports and records carry it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _vanished(vault: Vault) -> frozenset[ObjectName]:
+    """Compare the index with a listing: what it promises must be there, or new mail would be filed under nothing."""
+    listed = {info.name: info.size for prefix in ("packs/", "meta/") for info in vault.store.list(prefix)}
+    return frozenset(name for name, size in vault.index.packs() if listed.get(name) != size)
 
 
 def _meta_object(vault: Vault, blobs: dict[BlobId, bytes]) -> tuple[bytes, Directory]:
