@@ -8,12 +8,12 @@ import typer
 
 from restante.errors import Exit, UsageTrouble
 from restante.options import ConfigOption, JsonOption, VaultOption
-from restante.output import count, print_json, print_line, size
+from restante.output import count, print_json, print_line, say, size
 from restante.progress import watched
 from restante.wiring import Wiring
 
 if TYPE_CHECKING:
-    from vault.check import CheckReport, DamageFound
+    from vault.check import Affected, CheckReport, DamageFound
 
 SHOWN = 20
 
@@ -39,6 +39,8 @@ def check(
     with watched("checking", quiet=as_json) as progress:
         report = check_vault(opened, read=read, sample=share, progress=progress)
     print_json(_document(report)) if as_json else _print(report)
+    for note in report.notes:
+        say(f"note: {note}")
     raise typer.Exit(Exit.DAMAGE if report.damage else Exit.COMPLETE)
 
 
@@ -79,6 +81,13 @@ def _print(report: CheckReport) -> None:
     for found in report.damage:
         print_line(f"\ndamage: {found.object}: {found.reason}")
         for a in found.affects[:SHOWN]:
-            print_line(f"  affects {a.account}, {a.mailbox}, UID {a.uid}")
+            print_line(f"  affects {_touched(a)}")
         if len(found.affects) > SHOWN:
             print_line(f"  and {len(found.affects) - SHOWN:,} more (--json lists them all)")
+
+
+def _touched(affected: Affected) -> str:
+    if not affected.mailbox:
+        return f"{affected.account}, all or part of a snapshot"
+    what = "all of it" if affected.uid is None else f"UID {affected.uid}"
+    return f"{affected.account}, {affected.mailbox}, {what}"

@@ -215,6 +215,7 @@ def test_the_backup_only_key_backs_up_and_checks_but_reads_no_mail(
     host = Command(tmp_path, {**without, "RESTANTE_KEY_FILE": str(key)})
     host.well("backup", dovecot.url(source.name))
     host.well("check")
+    assert "not decrypted" in host.well("check", "--read").err
     (first, *_) = host.well("ls", source.name, "INBOX", "--json").document
     assert first["subject"] is None
     assert_one_error(host("cat", source.name, first["id"]), 3, "can't read mail")
