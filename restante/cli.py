@@ -16,6 +16,7 @@ from imap.errors import ImapError
 from restante import __version__
 from restante.commands import backup, browse, check, config, demo, index, init, key, restore
 from restante.errors import Exit, Told, exit_code, tell
+from restante.logs import tell_warnings
 from restante.output import say
 from restante.stopping import insist
 from vault.errors import Trouble
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     signal.signal(signal.SIGTERM, insist)
+    tell_warnings()
     code = _guarded(lambda: _run([word for word in given if word != "--debug"]), debug=debug)
     _let_go_of_stdout()
     return code

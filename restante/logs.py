@@ -8,6 +8,16 @@ import sys
 import structlog
 
 
+def tell_warnings() -> None:
+    """Send the vault's warnings to stderr: that a store does not answer and is being asked again."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    logger = logging.getLogger("vault")
+    logger.handlers = [handler]
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+
+
 def set_up_logs() -> None:
     """Send our lines to stderr, and nothing of the libraries': theirs may quote what passes through them."""
     logging.getLogger().addHandler(logging.NullHandler())

@@ -74,7 +74,7 @@ def init_vault(
     """Make a vault with one passphrase slot and one recovery slot; return the recovery key, to be shown once."""
     _refuse_weak(passphrase)
     if next(iter(store.list("")), None) is not None:
-        hint = "choose an empty place, or use the vault that is there"
+        hint = "use the vault that is there, or an empty place; what an interrupted `init` left may be deleted"
         raise VaultError(f"{store.url} is not empty", hint=hint)
     secrets = Secrets(os.urandom(32), (new_content_key().octets,))
     vault_id = os.urandom(16)
