@@ -23,6 +23,8 @@ _INLINE_TOTAL = 4 << 20
 _MAX_PARTS = 100_000
 _MIME_WIDTH = 76
 _HEADER_REST = 4096
+# The id tells only when all is made; a forged recipe must not fill the memory before that.
+MAX_CONTENT = 1 << 30
 _FIRST_LINES = 16
 
 PLAIN, RECIPE = b"\0", b"\1"
@@ -212,7 +214,9 @@ def rebuild(stored: bytes, read: Callable[[BlobId], bytes]) -> bytes:
         return stored[1:]
     if stored[:1] != RECIPE:
         raise ColumnError("neither plain nor a recipe")
-    return b"".join(
-        part.inline if part.blob is None else encode_run(read(part.blob), part.width, part.eol)
-        for part in decode_recipe(stored)
-    )
+    whole = bytearray()
+    for part in decode_recipe(stored):
+        whole += part.inline if part.blob is None else encode_run(read(part.blob), part.width, part.eol)
+        if len(whole) > MAX_CONTENT:
+            raise ColumnError("a recipe makes more than any message holds")
+    return bytes(whole)
