@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -116,7 +117,7 @@ def _explain(error: Exception) -> tuple[list[Told], int]:
             return [_usage(error)], Exit.USAGE
         case MemoryError():
             return [Told("out of memory", "lower limits.accounts_at_once in the configuration")], Exit.FAILED
-        case OSError():
+        case OSError() | sqlite3.Error():
             return [_system(error)], Exit.FAILED
         case _:
             frames = traceback.extract_tb(error.__traceback__)
@@ -132,7 +133,10 @@ def _usage(error: typer.TyperException) -> Told:
     return Told(line[:1].lower() + line[1:], f"`{command} --help` shows what it takes")
 
 
-def _system(error: OSError) -> Told:
+def _system(error: OSError | sqlite3.Error) -> Told:
+    if isinstance(error, sqlite3.Error):
+        hint = "make room there, or name another folder as vault.cache or XDG_CACHE_HOME; it may be deleted"
+        return Told(f"the cache of the vault can't be used: {error}", hint)
     where = f"{error.filename}: " if error.filename else ""
     hints = {
         errno.ENOSPC: "make room on that file system; nothing in the vault is lost",

@@ -264,3 +264,25 @@ def test_debug_shows_the_traceback_and_nothing_else_does(ready: Command) -> None
     assert b"Traceback" in err
     assert b"error: " in err
     assert process.returncode == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+def test_a_full_disk_under_the_cache_is_told_in_one_line(
+    command: Command, dovecot: DovecotServer, tmp_path: Path
+) -> None:
+    user = dovecot.new_user()
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        ready = command.with_(
+            RESTANTE_VAULT=f"file://{tmp_path}/vault",
+            RESTANTE_PASSPHRASE=new_secret(),
+            RESTANTE_SOURCE_PASSWORD=user.password,
+            XDG_CACHE_HOME=str(small),
+        )
+        ready.process("init").communicate()
+        assert_one_error(ready("backup", dovecot.url(user.name)), 3, "cache")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
