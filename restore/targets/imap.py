@@ -5,41 +5,25 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal, TypeVar
 
 from imap.append import AppendInterrupted
 from imap.errors import ConnectionLost, ImapError, Refused, Throttled
-from imap.model import Appended, Endpoint, Login, Namespace, Opened, Outgoing
+from imap.model import Appended, Endpoint, Login, Namespace, Outgoing
 from imap.names import encode_name
 from imap.session import Session, open_session
 from restore.errors import MailboxRefused
-from restore.fingerprint import body_fingerprint, fingerprint, identity
+from restore.fingerprint import identity
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey, TargetMailbox
 from restore.plan import INBOX, safe_name, target_name
-from vault.gate import Gate
-from vault.model import Flags
+from restore.targets.imap_box import Box, fingerprints, kept_flags, placed_as, read_window, store_again, windows_of
 
 ResultT = TypeVar("ResultT")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
-_AT_ONCE_OCTETS, _AT_ONCE_MESSAGES = 4 << 20, 1000
-_SYSTEM = {"\\seen", "\\answered", "\\flagged", "\\deleted", "\\draft"}
-
-
-class _Box:
-    """One mailbox being filled: its name on the server, what flags it keeps, and what it holds, counted.
-
-    Many may append at a time; whoever lost an answer counts alone.
-    """
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-        self.gate = Gate()
-        self.lock = threading.Lock()
-        self.permanent: frozenset[str] | None = None
-        self.held: Counter[bytes] = Counter()
 
 
 class ImapTarget:
@@ -57,7 +41,7 @@ class ImapTarget:
         self._timeout = timeout
         self._idle: list[Session] = []
         self._lock = threading.Lock()
-        self._boxes: dict[Levels, _Box] = {}
+        self._boxes: dict[Levels, Box] = {}
         self._namespace = Namespace(b"", None)
         self._ever_connected = False
 
@@ -97,7 +81,7 @@ class ImapTarget:
         raw = encode_name(name)
         if any(box.raw == raw and levels != planned.levels for levels, box in self._boxes.items()):
             raise MailboxRefused(f"another mailbox is {name} there already", hint="map one of the two with --map")
-        self._boxes[planned.levels] = _Box(raw)
+        self._boxes[planned.levels] = Box(raw)
         return [Alteration(planned.name, None, note) for note in notes]
 
     def present(self, planned: PlannedMailbox) -> Counter[bytes]:
@@ -107,7 +91,7 @@ class ImapTarget:
         def count(session: Session) -> None:
             opened = session.select(box.raw)
             box.permanent = opened.permanent_flags
-            box.held = _fingerprints(session, opened)
+            box.held = fingerprints(session, opened)
 
         self._patiently(count)
         return box.held.copy()
@@ -123,7 +107,7 @@ class ImapTarget:
     def _limit(self) -> int | None:
         return self._patiently(lambda session: session.append_limit)
 
-    def _store(self, box: _Box, batch: Sequence[Replay]) -> list[Placed]:
+    def _store(self, box: Box, batch: Sequence[Replay]) -> list[Placed]:
         results: list[Placed] = []
         waits = _Waits(self._patience)
         while len(results) < len(batch):
@@ -138,9 +122,9 @@ class ImapTarget:
                 waits.wait(error)
         return results
 
-    def _send(self, box: _Box, batch: Sequence[Replay]) -> list[Placed]:
+    def _send(self, box: Box, batch: Sequence[Replay]) -> list[Placed]:
         """Send a batch and count what is stored, before anybody counts what the server holds."""
-        outgoing = [Outgoing(r.octets, _kept(r.flags, box), r.row.internaldate) for r in batch]
+        outgoing = [Outgoing(r.octets, kept_flags(r.flags, box), r.row.internaldate) for r in batch]
         cause: AppendInterrupted | None = None
         with box.gate.shared():
             try:
@@ -152,25 +136,25 @@ class ImapTarget:
                 stored = zip(done, batch, strict=False)
                 box.held.update(identity(replay.octets) for result, replay in stored if result.error is None)
         lost = self._flag_again(box, list(zip(done, batch, strict=False)))
-        placed = [_placed(result, replay.flags, box, lost) for result, replay in zip(done, batch, strict=False)]
+        placed = [placed_as(result, replay.flags, box, lost) for result, replay in zip(done, batch, strict=False)]
         if cause is not None:
             raise _CutShort(cause, placed)
         return placed
 
-    def _flag_again(self, box: _Box, stored: Sequence[tuple[Appended, Replay]]) -> dict[int, str]:
+    def _flag_again(self, box: Box, stored: Sequence[tuple[Appended, Replay]]) -> dict[int, str]:
         """Give flags by STORE where the server forgets them in APPEND; say for which UIDs that failed."""
         if not stored:
             return {}
         try:
-            self._patiently(lambda session: _store_again(session, box.raw, stored))
+            self._patiently(lambda session: store_again(session, box.raw, stored))
         except (Refused, ConnectionLost, Throttled) as error:
             return {done.uid: error.message for done, _ in stored if done.uid}
         return {}
 
-    def _arrived(self, box: _Box, batch: Sequence[Replay], waits: _Waits) -> list[Placed]:
+    def _arrived(self, box: Box, batch: Sequence[Replay], waits: _Waits) -> list[Placed]:
         """After a lost answer: say which of the next messages arrived all the same, up to the first that did not."""
         with box.gate.exclusive():
-            now = self._patiently(lambda session: _fingerprints(session, session.select(box.raw)), waits)
+            now = self._patiently(lambda session: fingerprints(session, session.select(box.raw)), waits)
             arrived = []
             for replay in batch:
                 key = identity(replay.octets)
@@ -183,8 +167,8 @@ class ImapTarget:
     def read_back(self, planned: PlannedMailbox) -> Iterator[ReadBack]:
         """Yield all messages of a mailbox."""
         raw = self._boxes[planned.levels].raw
-        for window in self._patiently(lambda session: _windows(session, raw)):
-            yield from self._patiently(lambda session, window=window: _read(session, raw, window))
+        for window in self._patiently(lambda session: windows_of(session, raw)):
+            yield from self._patiently(partial(read_window, raw=raw, window=window))
 
     def close(self) -> None:
         """Log out everywhere."""
@@ -273,81 +257,3 @@ def _subscribe(session: Session, name: str) -> list[str]:
     except Refused as refused:
         return [f"can't be subscribed: {refused.message}"]
     return []
-
-
-def _store_again(session: Session, raw: bytes, stored: Sequence[tuple[Appended, Replay]]) -> None:
-    """Give flags by STORE where the server forgets them in APPEND."""
-    forgets = set(session.profile.flags_after_append)
-    flagged = [(done.uid, sorted(forgets & set(replay.flags))) for done, replay in stored if done.uid]
-    if not any(flags for _, flags in flagged):
-        return
-    session.select(raw)
-    for uid, flags in flagged:
-        if flags:
-            session.store_flags([uid], flags, add=True)
-
-
-def _kept(flags: Flags, box: _Box) -> Flags:
-    """Return the flags that the mailbox can keep (PERMANENTFLAGS, RFC 9051 §7.1)."""
-    permanent = {flag.lower() for flag in box.permanent} if box.permanent is not None else _SYSTEM | {"\\*"}
-    return tuple(
-        flag
-        for flag in flags
-        if flag.lower() in permanent
-        or ("\\*" in permanent and not flag.startswith("\\") and flag.lower() != "\\recent")
-    )
-
-
-def _placed(done: Appended, flags: Flags, box: _Box, lost: Mapping[int, str]) -> Placed:
-    if done.error is not None:
-        return Placed(done.error)
-    dropped = [flag for flag in flags if flag not in _kept(flags, box)]
-    altered = [f"the server keeps no {' '.join(dropped)}"] if dropped else []
-    altered += [f"the server would not take its {what}" for what in done.altered]
-    altered += [f"its flags could not be completed: {lost[done.uid]}"] if done.uid in lost else []
-    return Placed(altered=tuple(altered))
-
-
-def _uids(session: Session, opened: Opened) -> list[int]:
-    ranges = session.uids() if opened.exists else ()
-    return [uid for first, last in ranges for uid in range(first, last + 1)]
-
-
-def _fingerprints(session: Session, opened: Opened) -> Counter[bytes]:
-    """Count the open mailbox's messages; those without Message-ID are read whole."""
-    found: Counter[bytes] = Counter()
-    without: list[int] = []
-    for header in session.headers(_uids(session, opened)):
-        key = fingerprint(header.octets)
-        if key is None:
-            without.append(header.uid)
-        else:
-            found[key] += 1
-    for _, octets, _ in session.messages(without):
-        if octets is not None:
-            found[body_fingerprint(octets)] += 1
-    return found
-
-
-def _windows(session: Session, raw: bytes) -> list[list[int]]:
-    """Cut a mailbox's UIDs into what is read at once: a few MiB, or one message."""
-    opened = session.examine(raw)
-    windows: list[list[int]] = [[]]
-    total = 0
-    for fact in session.facts(_uids(session, opened)):
-        if windows[-1] and (total + fact.size > _AT_ONCE_OCTETS or len(windows[-1]) >= _AT_ONCE_MESSAGES):
-            windows.append([])
-            total = 0
-        windows[-1].append(fact.uid)
-        total += fact.size
-    return windows
-
-
-def _read(session: Session, raw: bytes, window: Sequence[int]) -> list[ReadBack]:
-    if session.opened != raw:
-        session.examine(raw)
-    facts = {fact.uid: fact for fact in session.facts(window)}
-    found = session.messages(list(facts))
-    return [
-        ReadBack(octets, facts[uid].flags, facts[uid].internaldate) for uid, octets, _ in found if octets is not None
-    ]
