@@ -46,7 +46,10 @@ class BlobReader:
                 return self._read_copy(blob, kind, place)
             except Damage as damage:
                 found = found or damage
-        raise found or Damage(f"no index knows blob {blob.hex()}", object_name=f"blob {blob.hex()}")
+        raise found or Damage(
+            f"no index knows blob {blob.hex()}", object_name=f"blob {blob.hex()}",
+            hint="run `restante index rebuild`, then `restante check`",
+        )  # fmt: skip
 
     def _read_copy(self, blob: BlobId, kind: bytes, place: Location) -> bytes:
         stored = self._stored(place)
