@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey
-from restore.targets.files import folder_name, told, write_new
+from restore.targets.files import folder_name, seconds, told, write_new
+from vault.model import MessageRow
 
 LIST = "messages.jsonl"
 
@@ -24,6 +27,7 @@ class EmlTarget:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = threading.Lock()
+        self._taken: dict[Levels, set[str]] = {}
 
     @property
     def url(self) -> str:
@@ -49,14 +53,16 @@ class EmlTarget:
         folder = self._folder(planned.levels)
         with told(folder):
             listed = {str(entry["file"]): entry for entry in self._entries(folder)}
-            whole = (e for e in listed.values() if _size(folder / e["file"]) == e["size"])
-            return Counter(str(entry["id"]).encode() for entry in whole)
+            whole = {name: e for name, e in listed.items() if _size(folder / name) == e["size"]}
+            self._taken[planned.levels] = set(whole)
+            return Counter(str(entry["id"]).encode() for entry in whole.values())
 
     def append(self, planned: PlannedMailbox, batch: Sequence[Replay]) -> list[Placed]:
         """Write the files, then their lines in the list."""
         folder = self._folder(planned.levels)
         with told(folder), self._lock:
-            lines = [json.dumps(_write(folder, replay), ensure_ascii=False) + "\n" for replay in batch]
+            taken = self._taken[planned.levels]
+            lines = [json.dumps(_write(folder, replay, taken), ensure_ascii=False) + "\n" for replay in batch]
             with (folder / LIST).open("a", encoding="utf-8") as file:
                 file.writelines(lines)
         return [Placed() for _ in batch]
@@ -78,10 +84,11 @@ class EmlTarget:
         """Nothing is held."""
 
 
-def _write(folder: Path, replay: Replay) -> dict[str, Any]:
+def _write(folder: Path, replay: Replay, taken: set[str]) -> dict[str, Any]:
     row = replay.row
-    name = f"{row.uid:010}-{row.blob.hex()}.eml"
+    name = _free_name(row, taken)
     write_new(folder / name, replay.octets)
+    os.utime(folder / name, (seconds(row), seconds(row)))
     return {
         "file": name,
         "id": row.blob.hex(),
@@ -90,6 +97,14 @@ def _write(folder: Path, replay: Replay) -> dict[str, Any]:
         "internaldate": row.internaldate,
         "flags": list(replay.flags),
     }
+
+
+def _free_name(row: MessageRow, taken: set[str]) -> str:
+    """Equal messages of two mailboxes that become one folder may have the same UID, too."""
+    stem = f"{row.uid:010}-{row.blob.hex()}"
+    name = next(name for name in chain([f"{stem}.eml"], (f"{stem}-{n}.eml" for n in count(2))) if name not in taken)
+    taken.add(name)
+    return name
 
 
 def _size(path: Path) -> int:

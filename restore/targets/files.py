@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from imap.names import encode_name
-from restore.errors import TargetTrouble
+from restore.errors import MailboxRefused, TargetTrouble
 from restore.model import Levels
 from vault.internaldate import epoch_of
 from vault.model import MessageRow
 
+_OURS = re.compile(r"\.(mbox|eml|jsonl)$", re.IGNORECASE)
+
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Turn a failing file system into one line that says what and where."""
+    """Turn a failing file system into one line that says what and where; a name it can't hold into MailboxRefused."""
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            hint = "map it to a shorter name with --map"
+            raise MailboxRefused("its name is too long for the file system", hint=hint) from None
         hint = "make room there and run the same command again: what is restored is not restored twice"
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             hint = "check that the directory can be written by you"
@@ -40,7 +46,9 @@ def folder_name(levels: Levels) -> str:
 
 def _harmless(name: str) -> str:
     name = name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
-    return name if name not in (".", "..") and not name.startswith(".") else "%2E" + name[1:]
+    # No mailbox may take the place of another one's files.
+    name = _OURS.sub(r"%2E\1", name)
+    return "%2E" + name[1:] if name.startswith(".") else name
 
 
 def write_new(path: Path, data: bytes) -> None:

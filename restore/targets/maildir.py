@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from imap.names import decode_name, encode_name
+from restore.errors import MailboxRefused
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey, TargetMailbox
 from restore.plan import INBOX, target_name
 from restore.targets.files import seconds, told, write_new
@@ -38,6 +39,7 @@ class MaildirTarget:
         self._lock = threading.Lock()
         self._keywords: dict[Levels, dict[str, int]] = {}
         self._copies: dict[Levels, Counter[bytes]] = {}
+        self._names: dict[str, Levels] = {}
 
     @property
     def url(self) -> str:
@@ -55,6 +57,8 @@ class MaildirTarget:
     def prepare(self, planned: PlannedMailbox) -> list[Alteration]:
         """Make the folder and note the subscription."""
         name, escaped = _name(planned.levels)
+        if self._names.setdefault(name, planned.levels) != planned.levels:
+            raise MailboxRefused(f"another mailbox is {name} there already", hint="map one of the two with --map")
         folder = self._folder(planned.levels)
         with told(folder), self._lock:
             for part in ("cur", "new", "tmp"):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import mailbox
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from restore import Mapping
 from restore.errors import TargetTrouble
 from tests.backup.site import Site, account, joined
 from tests.corpus import MAILBOX_NAMES, SERVABLE, TWINS, plain_mail
@@ -102,3 +104,38 @@ def test_a_full_disk_is_told_in_one_line(filled: tuple[Site, str]) -> None:
     site, user = filled
     with pytest.raises(TargetTrouble, match="can't write"):
         restore(site, site.snapshot(user), to_files("eml:/proc/restored"))
+
+
+@pytest.mark.parametrize("kind", ["maildir", "mbox", "eml"])
+def test_names_that_a_file_system_finds_hard_cost_nobody_else_his_mail(
+    kind: str, start_dovecot: Callable[..., DovecotServer], tmp_path: Path
+) -> None:
+    server, site = start_dovecot(location="mdbox:~/mdbox"), Site(tmp_path)
+    user = server.new_user().name
+    names = ("Work", "Work.mbox", "Work/messages.jsonl", "Work.mbox/deep", "v1.2", "...", ".hidden/x", "x" * 255)
+    with server.open(user) as imap:
+        for at, name in enumerate(names):
+            imap.create(name)
+            imap.append(name, plain_mail(at))
+    site.backup(account(server, user))
+    first = restore(site, site.snapshot(user), to_files(f"{kind}:{tmp_path / 'out'}"), verify=True)
+    again = restore(site, site.snapshot(user), to_files(f"{kind}:{tmp_path / 'out'}"))
+    refused = [failure.mailbox for failure in first.failures]
+    assert refused == (["x" * 255] if kind != "eml" else [])
+    assert (first.restored, first.verified) == (len(names) - len(refused),) * 2
+    assert (again.restored, again.skipped) == (0, first.restored)
+    assert not [path for path in tmp_path.iterdir() if path.name not in {"vault", "out"}]
+
+
+def test_equal_messages_of_two_mailboxes_mapped_to_one_folder_stay_two(dovecot: DovecotServer, tmp_path: Path) -> None:
+    site, user = Site(tmp_path), dovecot.new_user().name
+    deliver(dovecot, user, "A", TWINS)
+    deliver(dovecot, user, "B", TWINS[:1])
+    site.backup(account(dovecot, user))
+    both = Mapping((("A", "Both"), ("B", "Both")))
+    for kind in ("maildir", "mbox", "eml"):
+        counts = []
+        for _ in range(2):
+            report = restore(site, site.snapshot(user), to_files(f"{kind}:{tmp_path / kind}"), mapping=both)
+            counts.append((report.restored, report.skipped))
+        assert counts == [(3, 0), (0, 3)], kind
