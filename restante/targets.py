@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from imap.model import Login
 from imap.url import parse_url
 from restante.errors import UsageTrouble
 from restante.secrets import url_login
+from restore.targets.files import folder_name
 
 FILES = ("maildir", "mbox", "eml")
 PLACE = "{account}"
@@ -26,11 +28,11 @@ def is_imap(url: str) -> bool:
     return url.startswith(("imap://", "imaps://"))
 
 
-def check_target(url: str) -> None:
-    """Refuse what is no target at all. Raises UsageTrouble, BadUrl."""
+def check_target(url: str, *, many: bool) -> None:
+    """Refuse what is no target at all, for one account or for many. Raises UsageTrouble, BadUrl."""
     scheme, colon, rest = url.partition(":")
     if is_imap(url):
-        parse_url(url.replace(PLACE, "account"))
+        parse_url(address_of(url, "account") if many else url)
     elif scheme not in FILES or not colon or not rest:
         hint = "write imaps://user@host, imap://user@host, maildir:DIR, mbox:DIR or eml:DIR"
         raise UsageTrouble(f"{url} is not a target", hint=hint)
@@ -38,15 +40,23 @@ def check_target(url: str) -> None:
 
 def one_address(url: str) -> Address:
     """Return the address for a restore of one account; asks for the password where one is needed."""
-    return Address(url, url_login("TARGET", parse_url(url).account) if is_imap(url) else None)
+    return Address(url, url_login("TARGET", parse_url(url).user) if is_imap(url) else None)
 
 
-def address_of(url: str, account: str, login: Login | None) -> str:
+def many_addresses(url: str, accounts: Sequence[str]) -> list[Address]:
+    """Return the address of each of many accounts; asks once for the password where one is needed."""
+    who = parse_url(address_of(url, "each account")).user if is_imap(url) else ""
+    login = url_login("TARGET", who) if who else None
+    return [Address(address_of(url, account), login) for account in accounts]
+
+
+def address_of(url: str, account: str) -> str:
     """Return the URL for one of many accounts: its own folder, its own user, or a master user acting for it."""
     if not is_imap(url):
-        return url.replace(PLACE, account) if PLACE in url else f"{url.rstrip('/')}/{account.replace('/', '_')}"
+        folder = folder_name((account,))
+        return url.replace(PLACE, folder) if PLACE in url else f"{url.rstrip('/')}/{folder}"
     if PLACE in url:
         return url.replace(PLACE, quote(account, safe="@"))
-    if login is not None and parse_url(url).acting_as:
+    if any(option.startswith("as=") for option in url.partition("?")[2].split("&")):
         raise UsageTrouble("--all and as= name different accounts", hint="leave as= out: each account is acted for")
     return f"{url}{'&' if '?' in url else '?'}as={quote(account, safe='@')}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backup import SourceAccount
 from imap.url import parse_url
-from restante.config import Account
+from restante.config import Account, Limits
 from restante.errors import UsageTrouble
 from restante.loading import Loaded, find_config, load_config
 from restante.secrets import account_login, url_login, vault_secret
@@ -34,6 +34,11 @@ class Wiring:
         """The configuration, or None where there is none. Raises UsageTrouble, ConfigFaults."""
         file = find_config(self.config)
         return load_config(file) if file is not None else None
+
+    @property
+    def limits(self) -> Limits:
+        """How hard to work the mail servers."""
+        return self.loaded.config.limits if self.loaded is not None else Limits()  # type: ignore[call-arg]
 
     @property
     def vault_url(self) -> str:

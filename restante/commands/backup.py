@@ -49,9 +49,7 @@ def backup(
 
 
 def _options(wiring: Wiring) -> BackupOptions:
-    if wiring.loaded is None:
-        return BackupOptions()
-    limits = wiring.loaded.config.limits
+    limits = wiring.limits
     return BackupOptions(accounts_at_once=limits.accounts_at_once, connections=limits.connections)
 
 

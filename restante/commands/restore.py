@@ -17,7 +17,7 @@ from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, duration, print_json, print_line, print_table, say
 from restante.progress import watched
 from restante.stopping import stopping
-from restante.targets import PLACE, Address, address_of, check_target, one_address
+from restante.targets import Address, check_target, many_addresses, one_address
 from restante.when import day, wanted
 from restante.wiring import Wiring
 from restore import (
@@ -38,7 +38,6 @@ from vault.errors import Trouble
 from vault.model import Snapshot
 from vault.vault import Vault
 
-AT_ONCE = 4
 SHOWN = 20
 
 
@@ -88,7 +87,7 @@ def restore(
     if (place is None) != everything:
         hint = "restante restore ACCOUNT --to URL, or restante restore --all --to URL"
         raise UsageTrouble("name an account or --all, one of the two", hint=hint)
-    check_target(to)
+    check_target(to, many=everything)
     filters = Filters(
         tuple(mailbox or ()),
         day(since) if since else None,
@@ -98,7 +97,8 @@ def restore(
         message_id,
     )
     mapping = Mapping(tuple(_renaming(text) for text in rename or ()), into)
-    opened = Wiring(config, vault).vault
+    wiring = Wiring(config, vault)
+    opened = wiring.vault
     places = [(opened.find(*wanted(place)), one_address(to))] if place else _everything(opened, to)
     if dry_run:
         _print_plans([_plan(opened, *one, filters, mapping)[1] for one in places], as_json=as_json)
@@ -111,7 +111,7 @@ def restore(
             target, plan = _plan(opened, snapshot, address, filters, mapping)
             return execute_restore(opened, plan, target, verify=verify, progress=progress, stop=stop)
 
-        reports = _restore_all(places, restore_one)
+        reports = _restore_all(places, restore_one, wiring.limits.accounts_at_once)
     status = worst(report.status for report in reports)
     print_json(_document(status, time.monotonic() - started, reports)) if as_json else _print(reports)
     for report in reports:
@@ -128,11 +128,10 @@ def _renaming(text: str) -> tuple[str, str]:
 
 def _everything(vault: Vault, to: str) -> list[tuple[Snapshot, Address]]:
     """Return every account's newest snapshot and its own place at the target."""
-    login = one_address(to.replace(PLACE, "account")).login
     accounts = vault.accounts()
     if not accounts:
         raise UsageTrouble("the vault holds no snapshot", hint="`restante backup` makes one")
-    return [(vault.find(name), Address(address_of(to, name, login), login)) for name in accounts]
+    return list(zip(map(vault.find, accounts), many_addresses(to, accounts), strict=True))
 
 
 def _plan(
@@ -147,7 +146,7 @@ def _plan(
 
 
 def _restore_all(
-    places: Sequence[tuple[Snapshot, Address]], restore_one: Callable[[Snapshot, Address], RestoreReport]
+    places: Sequence[tuple[Snapshot, Address]], restore_one: Callable[[Snapshot, Address], RestoreReport], at_once: int
 ) -> list[RestoreReport]:
     """Restore several accounts at once; one that fails is reported, and the others go on."""
 
@@ -159,7 +158,7 @@ def _restore_all(
                 raise
             return failed_restore(snapshot, address.url, error.message)
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="account") as pool:
+    with ThreadPoolExecutor(at_once, thread_name_prefix="account") as pool:
         return list(pool.map(guarded, *zip(*places, strict=True)))
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
@@ -203,7 +204,7 @@ def put_noise(dovecot: DovecotServer, user: User, size: int) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     noise = os.urandom(size // 2).hex()
     lines = "\r\n".join(noise[start : start + 76] for start in range(0, len(noise), 76))
-    (folder / "new" / f"1700000000.{new_secret(6)}.host").write_text(f"Subject: noise\r\n\r\n{lines}\r\n")
+    (folder / "new" / f"1700000000.{token_hex(6)}.host").write_text(f"Subject: noise\r\n\r\n{lines}\r\n")
     dovecot.own(folder)
 
 

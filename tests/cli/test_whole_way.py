@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
@@ -50,7 +51,7 @@ def contents(server: DovecotServer, user: User, mailbox: str) -> list[bytes]:
 
 @pytest.fixture
 def source(dovecot: DovecotServer) -> User:
-    user = dovecot.new_user("jane@example.test-" + new_secret(4).lower())
+    user = dovecot.new_user(f"jane-{token_hex(4)}@example.test")
     fill(dovecot, user, range(1, 6))
     fill(dovecot, user, range(6, 9), "Archive", "(\\Seen \\Flagged)")
     return user
@@ -202,6 +203,38 @@ def test_the_recovery_key_alone_brings_mail_back_on_an_empty_machine(
     vault = ("--vault", ready.env["RESTANTE_VAULT"])
     elsewhere.well("restore", "--all", "--to", "eml:out", *vault)
     assert len(list((tmp_path / "elsewhere" / "out").rglob("*.eml"))) == 8
+
+
+@pytest.mark.parametrize("form", ["", "&master=*"])
+def test_a_master_user_brings_all_accounts_back_with_one_password(
+    ready: Command, dovecot: DovecotServer, source: User, second_dovecot: DovecotServer, form: str
+) -> None:
+    other = dovecot.new_user()
+    fill(dovecot, other, range(40, 42))
+    ready.well("backup", dovecot.url(source.name))
+    ready.well("backup", dovecot.url(other.name), RESTANTE_SOURCE_PASSWORD=other.password)
+    for user in (source, other):
+        second_dovecot.users.pop(user.name, None)
+    targets = [second_dovecot.new_user(user.name) for user in (source, other)]
+    to = second_dovecot.imaps_url(second_dovecot.master.name) + form
+    restorer = ready.with_(RESTANTE_TARGET_PASSWORD=second_dovecot.master.password)
+    report = restorer.well("restore", "--all", "--to", to, "--json").document
+    assert sorted(account["restored"] for account in report["accounts"]) == [2, 8]
+    for user, target in zip((source, other), targets, strict=True):
+        assert contents(second_dovecot, target, "INBOX") == contents(dovecot, user, "INBOX")
+    assert_one_error(restorer("restore", "--all", "--to", f"{to}&as=someone"), 2, "as=")
+
+
+def test_mailboxes_are_chosen_and_renamed_on_the_way(ready: Command, dovecot: DovecotServer, source: User) -> None:
+    ready.well("backup", dovecot.url(source.name))
+    choice = ("--mailbox", "Arch*", "--map", "Archive=Old/2026", "--into", "Restored")
+    (plan,) = ready.well("restore", source.name, "--to", "eml:out", *choice, "--dry-run", "--json").document
+    assert [(box["mailbox"], box["to"]) for box in plan["mailboxes"]] == [("Archive", "Restored/Old/2026")]
+    ready.well("restore", source.name, "--to", "eml:out", *choice)
+    assert len(list((ready.cwd / "out" / "Restored" / "Old" / "2026").glob("*.eml"))) == 3
+    some = ("--subject", f"{PRIVATE_SUBJECT} 7", "--since", "1996-07-01", "--before", "1996-08-01")
+    chosen = ready.well("restore", source.name, "--to", "eml:one", *some, "--json").document
+    assert chosen["accounts"][0]["restored"] == 1
 
 
 def test_the_backup_only_key_backs_up_and_checks_but_reads_no_mail(
