@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
 
 from vault.columns import ColumnError
 from vault.errors import Damage, ObjectCutShort, ObjectMissing
@@ -15,27 +14,22 @@ from vault.index import Index, Location
 from vault.keys import KeyRing
 from vault.pack import BlockKey, block_key, meta_block_key
 from vault.recipe import PLAIN, rebuild
+from vault.shelf import Shelf
 from vault.stores.base import ReadStore
 
-_CACHE_OCTETS = 48 << 20
+_CACHE_OCTETS = 32 << 20
 _AHEAD_MESSAGES, _AHEAD_OCTETS, _READERS = 64, 16 << 20, 4
 
 
-class _BlockAddress(NamedTuple):
-    object_name: str
-    offset: int
-
-
 class BlobReader:
-    """Reads blobs of one vault. Safe to use from several threads; keeps recent blocks, about 48 MiB of them."""
+    """Reads blobs of one vault. Safe to use from several threads; keeps recent blocks, about 32 MiB of them."""
 
     def __init__(self, store: ReadStore, ring: KeyRing, index: Index) -> None:
         self._store = store
         self._ring = ring
         self._index = index
         self._lock = threading.Lock()
-        self._blocks: OrderedDict[_BlockAddress, Future[bytes]] = OrderedDict()
-        self._cached = 0
+        self._blocks = Shelf(_CACHE_OCTETS)
         self._keys: dict[SessionId, BlockKey] = {}
 
     def read(self, blob: BlobId, kind: bytes) -> bytes:
@@ -77,39 +71,7 @@ class BlobReader:
 
     def block(self, place: Location) -> bytes:
         """Return the plain octets of the block that a location lies in."""
-        address = _BlockAddress(place.object_name, place.offset)
-        with self._lock:
-            future = self._blocks.get(address)
-            mine = future is None
-            if future is None:
-                future = self._blocks[address] = Future()
-            self._blocks.move_to_end(address)
-        if mine:
-            self._fill(address, future, lambda: self._load(place))
-        return future.result()
-
-    def _fill(self, address: _BlockAddress, future: Future[bytes], load: Callable[[], bytes]) -> None:
-        try:
-            plain = load()
-        except BaseException as error:  # noqa: BLE001 handed to whoever waits for the block
-            with self._lock:
-                self._blocks.pop(address, None)
-            future.set_exception(error)
-            return
-        future.set_result(plain)
-        with self._lock:
-            self._cached += len(plain)
-            while self._cached > _CACHE_OCTETS and len(self._blocks) > 1:
-                self._evict()
-
-    def _evict(self) -> None:
-        oldest = next(iter(self._blocks))
-        future = self._blocks[oldest]
-        if not future.done():
-            self._blocks.move_to_end(oldest)
-            return
-        del self._blocks[oldest]
-        self._cached -= len(future.result())
+        return self._blocks.get((place.object_name, place.offset), lambda: self._load(place))
 
     def _load(self, place: Location) -> bytes:
         name = place.object_name

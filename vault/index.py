@@ -30,7 +30,7 @@ from vault.pack import (
 from vault.seal import open_object, seal_object
 from vault.stores.base import ReadStore
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE objects (n INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
 CREATE TABLE packs (n INTEGER PRIMARY KEY, object INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL,
@@ -47,6 +47,7 @@ CREATE TABLE linked_pages (account TEXT NOT NULL, page BLOB NOT NULL, PRIMARY KE
 CREATE INDEX blocks_of_pack ON blocks (pack);
 CREATE INDEX blobs_of_block ON blobs (block);
 CREATE INDEX packs_of_object ON packs (object);
+CREATE INDEX packs_by_id ON packs (id);
 """
 
 
@@ -232,6 +233,13 @@ class Index:
                 Block(SessionId(session), counter, offset, stored, plain, tuple(self._db.execute(blobs, (n,))))
                 for n, session, counter, offset, stored, plain in self._db.execute(blocks, (pack,)).fetchall()
             )
+
+    def size_of(self, name: ObjectName) -> int | None:
+        """Return how long an object should be, or None for one that no index names."""
+        pack = bytes.fromhex(name.rpartition("/")[2])
+        with self._lock:
+            row = self._db.execute("SELECT size FROM packs WHERE id = ? LIMIT 1", (pack,)).fetchone()
+        return None if row is None else int(row[0])
 
     def blobs_of(self, name: ObjectName) -> list[BlobId]:
         """Return the ids of the blobs in one object."""

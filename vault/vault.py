@@ -21,6 +21,7 @@ from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot, Tr
 from vault.records import RunRecord, chain_link, open_run, open_snapshot
 from vault.slots import Secret
 from vault.stores.base import ReadStore
+from vault.stores.spans import SpanStore
 from vault.table import flag_table, message_table
 
 
@@ -39,6 +40,7 @@ class Vault:
         self.ring = ring
         self.index = index
         self.blobs = BlobReader(store, ring, index)
+        self._in_bulk = BlobReader(SpanStore(store, index.size_of), ring, index)
         self.unreadable: dict[ObjectName, Damage] = {}
         self._fresh = False
 
@@ -150,7 +152,7 @@ class Vault:
     def read_messages(self, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes | Damage]]:
         """Yield the octets of each message in the given order, or the damage found, reading ahead in threads."""
         self._ensure_index()
-        return self.blobs.read_ahead(blobs, b"message")
+        return self._in_bulk.read_ahead(blobs, b"message")
 
     def catalogue(self, blobs: Collection[BlobId]) -> dict[BlobId, CatalogueEntry]:
         """Return what catalogues say of these messages; one whose catalogue is damaged is missing from the answer."""
