@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,7 @@ class Vault:
         self._in_bulk = BlobReader(SpanStore(store, index.size_of), ring, index)
         self.unreadable: dict[ObjectName, Damage] = {}
         self._fresh = False
+        self._refreshing = threading.Lock()
 
     @property
     def vault_id(self) -> str:
@@ -56,8 +58,8 @@ class Vault:
 
     def refresh(self) -> list[Damage]:
         """Bring the index up to date; return the index objects that can't be read."""
-        self._fresh = True
         damage = self.index.refresh(self.store, self.ring)
+        self._fresh = True
         self.unreadable.update((ObjectName(d.object_name), d) for d in damage)
         return damage
 
@@ -192,8 +194,9 @@ class Vault:
         self.index.close()
 
     def _ensure_index(self) -> None:
-        if not self._fresh:
-            self.refresh()
+        with self._refreshing:
+            if not self._fresh:
+                self.refresh()
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.faults import flip
+from tests.corpus import plain_mail
+from tests.faults import Fault, FaultyStore, MemoryStore, flip
 from tests.secret import new_secret
 from vault.check import Affected, check_vault
 from vault.clock import SystemClock
@@ -99,3 +102,25 @@ def test_a_key_older_than_the_mail_finds_no_damage_where_there_is_none(tmp_path:
     report = check_vault(site.open(), read=True)
     assert report.damage == ()
     assert any("older" in note for note in report.notes)
+
+
+def test_many_threads_that_open_a_vault_together_all_wait_for_its_index() -> None:
+    """One that comes while another loads the index must not take it for empty."""
+    store, secret = MemoryStore(), Passphrase(new_secret())
+    init_vault(store, secret.text)
+    writer = VaultWriter(open_vault(store, secret), store, clock=SystemClock())
+    blobs = [writer.add_message(plain_mail(n), Share()).blob for n in range(8)]
+    writer.flush()
+    writer.close()
+    for _ in range(5):
+        vault = open_vault(FaultyStore(store, _Slow()), secret)
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(vault.read_message, blobs)) == [plain_mail(n) for n in range(8)]
+
+
+class _Slow(Fault):
+    """Listings take a moment."""
+
+    def before(self, call: str, name: str) -> None:
+        if call == "list" and name == "index/":
+            time.sleep(0.05)
