@@ -70,11 +70,8 @@ class Restante:
     def restore(self, target: MailServer) -> Cost:
         """Restore every account to the server, with nothing left but vault and passphrase."""
         shutil.rmtree(self.work / "cache", ignore_errors=True)
-        costs = []
-        for user in target.users:
-            env = {"RESTANTE_TARGET_PASSWORD": target.passwords[user]}
-            costs.append(self._run("restore", user, "--to", target.url(user), "--json", env=env))
-        return sum_of(costs)
+        env = {"RESTANTE_TARGET_PASSWORD": target.master_password}
+        return self._run("restore", "--all", "--to", target.master_url, "--json", env=env)
 
 
 def sum_of(costs: Sequence[Cost]) -> Cost:

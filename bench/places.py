@@ -15,6 +15,12 @@ class MailServer:
     users: tuple[str, ...]
     passwords: dict[str, str] = field(repr=False)
     home: Path
+    master_password: str = field(default="", repr=False)
+
+    @property
+    def master_url(self) -> str:
+        """All accounts as Restante restores them in one command."""
+        return f"imap://master@{self.host}:{self.port}?tls=off&master=*"
 
     def url(self, user: str) -> str:
         """The account as Restante takes it."""

@@ -18,7 +18,7 @@ from vault.shelf import Shelf
 from vault.stores.base import ReadStore
 
 _CACHE_OCTETS = 32 << 20
-_AHEAD_MESSAGES, _AHEAD_OCTETS, _READERS = 64, 16 << 20, 4
+_AHEAD_MESSAGES, _AHEAD_OCTETS, _READERS = 64, 8 << 20, 3
 
 
 class BlobReader:

@@ -32,7 +32,7 @@ class ImapTarget:
     known_by: Literal["fingerprint"] = "fingerprint"
 
     def __init__(
-        self, endpoint: Endpoint, login: Login, *, connections: int = 3, patience: float = 300, timeout: float = 60
+        self, endpoint: Endpoint, login: Login, *, connections: int = 2, patience: float = 300, timeout: float = 60
     ) -> None:
         self.connections = connections
         self._endpoint = endpoint
