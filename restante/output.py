@@ -46,7 +46,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, num
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     right = set(numeric)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        if column in right:
+            table.add_column(column, justify="right", no_wrap=True)
+        else:
+            table.add_column(column, overflow="fold", min_width=len(column))
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
     stdout().print(table)

@@ -12,7 +12,7 @@ import structlog
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from restante.logs import set_up_logs
-from restante.output import count, size, stderr
+from restante.output import printable, stderr
 from vault.clock import Progress as Heard
 from vault.clock import Quiet
 
@@ -35,9 +35,13 @@ class Bars:
         """Fill an account's bar."""
         self._move(account, 0, 0, messages, octets)
 
+    def _new_task(self, account: str) -> TaskID:
+        # It may be drawn at once, so every field that a column shows must be there.
+        return self._progress.add_task(printable(account), total=0, messages="")
+
     def _move(self, account: str, expected: int, expected_octets: int, done: int, done_octets: int) -> None:
         with self._lock:
-            task, total, finished = self._tasks.get(account) or (self._progress.add_task(account, total=0), 0, 0)
+            task, total, finished = self._tasks.get(account) or (self._new_task(account), 0, 0)
             total, finished = total + expected, finished + done
             self._tasks[account] = (task, total, finished)
             current = next(t for t in self._progress.tasks if t.id == task)
@@ -79,15 +83,18 @@ def watched(verb: str, *, quiet: bool = False) -> Iterator[Heard]:
     if quiet:
         yield Quiet()
     elif sys.stderr.isatty():
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[messages]}"))
+        name, done = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[messages]}")
         bars = Progress(
-            *columns, DownloadColumn(binary_units=True), TimeRemainingColumn(), console=stderr(), transient=True
+            name,
+            BarColumn(),
+            done,
+            DownloadColumn(binary_units=True),
+            TimeRemainingColumn(),
+            console=stderr(),
+            transient=True,
         )
         with bars:
             yield Bars(bars)
     else:
         set_up_logs()
         yield Lines(verb)
-
-
-__all__ = ["Bars", "Lines", "count", "size", "watched"]

@@ -20,7 +20,7 @@ from vault.ids import BlobId
 from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot
 from vault.vault import Vault
 
-SHORTEST_ID = 4
+SHORTEST_ID, SHOWN_ID = 4, 12
 Place = Annotated[
     str,
     typer.Argument(
@@ -123,8 +123,8 @@ def _print_messages(vault: Vault, box: Mailbox, *, as_json: bool) -> None:
         return
     columns = ("uid", "id", "date", "from", "subject", "size", "flags")
     table = [
-        (d["uid"], d["id"], d["date"] or d["internaldate"] or "", d["from"] or "", d["subject"] or "", size(d["size"]),
-         " ".join(flag.removeprefix("\\") for flag in d["flags"]))
+        (d["uid"], d["id"][:SHOWN_ID], d["date"] or d["internaldate"] or "", d["from"] or "", d["subject"] or "",
+         size(d["size"]), " ".join(flag.removeprefix("\\") for flag in d["flags"]))
         for d in documents
     ]  # fmt: skip
     print_table(columns, table, numeric=("uid", "size"))

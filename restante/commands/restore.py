@@ -179,14 +179,16 @@ def _account_document(report: RestoreReport) -> dict[str, Any]:
 
 
 def _print(reports: Sequence[RestoreReport]) -> None:
-    columns = ("account", "status", "snapshot", "target", "restored", "skipped", "same", "altered", "missing", "took")
+    if len(reports) == 1:
+        print_line(f"{reports[0].account}, snapshot {reports[0].snapshot}, to {reports[0].target}:")
+    columns = ("account", "status", "restored", "skipped", "same", "altered", "missing", "took")
     rows = [
-        (r.account, r.status, r.snapshot, r.target, f"{r.restored:,}", f"{r.skipped:,}", f"{r.verified:,}",
+        (r.account, r.status, f"{r.restored:,}", f"{r.skipped:,}", f"{r.verified:,}",
          f"{len(r.altered):,}", f"{len(r.failures):,}", duration(r.seconds))
         for r in reports
     ]  # fmt: skip
     shown = [i for i, name in enumerate(columns) if name != "same" or any(r.verified for r in reports)]
-    print_table([columns[i] for i in shown], [[row[i] for i in shown] for row in rows], numeric=columns[4:])
+    print_table([columns[i] for i in shown], [[row[i] for i in shown] for row in rows], numeric=columns[2:])
 
 
 def _print_plans(plans: Sequence[RestorePlan], *, as_json: bool) -> None:
