@@ -50,6 +50,12 @@ def test_every_command_of_every_page_exists() -> None:
             assert any(name == each.split()[0] for each in known), f"{page.name}: {name}"
 
 
+def test_the_configuration_in_the_readme_is_sound(command: Command) -> None:
+    for number, text in enumerate(re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)):
+        (command.cwd / f"{number}.yaml").write_text(text)
+        assert "is sound: 2 accounts" in command.well("config", "check", "-c", f"{number}.yaml").out
+
+
 def test_help_names_every_command_and_answers_without_a_vault(command: Command) -> None:
     out = command.well("--help").out
     for name, _ in commands():
