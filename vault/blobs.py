@@ -17,12 +17,12 @@ from vault.recipe import PLAIN, rebuild
 from vault.shelf import Shelf
 from vault.stores.base import ReadStore
 
-_CACHE_OCTETS = 32 << 20
+_CACHE_OCTETS = 24 << 20
 _AHEAD_MESSAGES, _AHEAD_OCTETS, _READERS = 64, 8 << 20, 3
 
 
 class BlobReader:
-    """Reads blobs of one vault. Safe to use from several threads; keeps recent blocks, about 32 MiB of them."""
+    """Reads blobs of one vault. Safe to use from several threads; keeps recent blocks, about 24 MiB of them."""
 
     def __init__(self, store: ReadStore, ring: KeyRing, index: Index) -> None:
         self._store = store

@@ -13,7 +13,8 @@ from vault.shelf import Shelf
 from vault.stores.base import ObjectInfo, ReadStore
 
 SPAN = 4 << 20
-_KEPT = 24 << 20
+_KEPT = 16 << 20
+_WORTH_A_REQUEST = 1 << 20
 
 
 class SpanStore:
@@ -30,7 +31,7 @@ class SpanStore:
 
     def get(self, name: ObjectName, *, start: int = 0, length: int | None = None) -> bytes:
         size = self._size_of(name)
-        if length is None or size is None or start + length > size:
+        if length is None or length >= _WORTH_A_REQUEST or size is None or start + length > size:
             return self._store.get(name, start=start, length=length)
         try:
             first, last = start // SPAN, (start + length - 1) // SPAN
