@@ -219,7 +219,10 @@ def _planned(mailbox: PlannedMailbox) -> dict[str, Any]:
 
 def _tell_troubles(report: RestoreReport) -> None:
     lines = [f"altered: {_where(report, a.mailbox, a.uid)}: {a.what}" for a in report.altered]
-    lines += [f"missing: {_where(report, f.mailbox, f.uid)}: {f.reason}" for f in report.failures]
+    lines += [f"missing: {_where(report, f.mailbox, f.uid)}: {f.reason}" for f in report.failures if f.mailbox]
+    for failure in (f for f in report.failures if not f.mailbox):
+        say(f"error: {report.account}: {failure.reason}")
+        say("hint: mend that and run the same command again; what is there is not written twice")
     for line in lines[:SHOWN]:
         say(line)
     if len(lines) > SHOWN:
@@ -228,4 +231,4 @@ def _tell_troubles(report: RestoreReport) -> None:
 
 def _where(report: RestoreReport, mailbox: str, uid: int | None) -> str:
     message = f", UID {uid}" if uid is not None else ""
-    return f"{report.account}, {mailbox}{message}" if mailbox else report.account
+    return f"{report.account}, {mailbox}{message}"
