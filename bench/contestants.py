@@ -6,7 +6,6 @@ import json
 import secrets
 import shutil
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,14 +71,6 @@ class Restante:
         shutil.rmtree(self.work / "cache", ignore_errors=True)
         env = {"RESTANTE_TARGET_PASSWORD": target.master_password}
         return self._run("restore", "--all", "--to", target.master_url, "--json", env=env)
-
-
-def sum_of(costs: Sequence[Cost]) -> Cost:
-    """One after the other."""
-    total = costs[0]
-    for cost in costs[1:]:
-        total += cost
-    return total
 
 
 @dataclass

@@ -26,7 +26,8 @@ def dovecot(root: Path, users: Sequence[str], mails: Iterable[Delivery]) -> Iter
             server.own(server.home(user))
             command = ["doveadm", "-c", str(root / "dovecot.conf"), "index", "-u", user, "*"]
             subprocess.run(command, check=True, capture_output=True)
-        yield MailServer("127.0.0.1", server.port, tuple(users), dict(server.users), root / "home", server.master.password)
+        home, master = root / "home", server.master.password
+        yield MailServer("127.0.0.1", server.port, tuple(users), dict(server.users), home, master)
     finally:
         server.remove()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Callable, Iterator
 from heapq import merge
+from io import BytesIO
 from typing import NamedTuple
 
 import pybase64
@@ -214,9 +215,9 @@ def rebuild(stored: bytes, read: Callable[[BlobId], bytes]) -> bytes:
         return stored[1:]
     if stored[:1] != RECIPE:
         raise ColumnError("neither plain nor a recipe")
-    whole = bytearray()
+    whole = BytesIO()  # hands its octets out without another copy, which a bytearray does not
     for part in decode_recipe(stored):
-        whole += part.inline if part.blob is None else encode_run(read(part.blob), part.width, part.eol)
-        if len(whole) > MAX_CONTENT:
+        whole.write(part.inline if part.blob is None else encode_run(read(part.blob), part.width, part.eol))
+        if whole.tell() > MAX_CONTENT:
             raise ColumnError("a recipe makes more than any message holds")
-    return bytes(whole)
+    return whole.getvalue()
