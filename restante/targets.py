@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from imap.model import Login
 from imap.url import parse_url
+from restante.endpoints import endpoint_of
 from restante.errors import UsageTrouble
 from restante.secrets import url_login
 from restore.targets.files import folder_name
@@ -40,12 +41,12 @@ def check_target(url: str, *, many: bool) -> None:
 
 def one_address(url: str) -> Address:
     """Return the address for a restore of one account; asks for the password where one is needed."""
-    return Address(url, url_login("TARGET", parse_url(url).user) if is_imap(url) else None)
+    return Address(url, url_login("TARGET", endpoint_of(url).user) if is_imap(url) else None)
 
 
 def many_addresses(url: str, accounts: Sequence[str]) -> list[Address]:
     """Return the address of each of many accounts; asks once for the password where one is needed."""
-    who = parse_url(address_of(url, "each account")).user if is_imap(url) else ""
+    who = endpoint_of(address_of(url, "each account")).user if is_imap(url) else ""
     login = url_login("TARGET", who) if who else None
     return [Address(address_of(url, account), login) for account in accounts]
 

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from backup import SourceAccount
-from imap.url import parse_url
 from restante.config import Account, Limits
+from restante.endpoints import endpoint_of
 from restante.errors import UsageTrouble
 from restante.loading import Loaded, find_config, load_config
 from restante.secrets import account_login, url_login, vault_secret
@@ -105,13 +105,13 @@ class Wiring:
         return known[name]
 
     def _account(self, account: Account) -> SourceAccount:
-        endpoint = parse_url(account.url)
+        endpoint = endpoint_of(account.url)
         assert self.loaded is not None
         login = account_login(self.loaded, account) or url_login("SOURCE", account.name)
         return SourceAccount(account.name, endpoint, login, tuple(account.exclude))
 
     def _url_account(self, url: str) -> SourceAccount:
-        endpoint = parse_url(url)
+        endpoint = endpoint_of(url)
         return SourceAccount(endpoint.account, endpoint, url_login("SOURCE", endpoint.account))
 
 

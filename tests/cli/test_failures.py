@@ -88,6 +88,16 @@ def test_an_untrusted_certificate_is_told(ready: Command, dovecot: DovecotServer
     assert_one_error(ready("backup", f"{url}?ca=/nowhere.pem"), 3, "/nowhere.pem")
 
 
+def test_plain_text_to_another_host_is_told_loudly(ready: Command, dovecot: DovecotServer, user: User) -> None:
+    for line in (("backup",), ("restore", "--all", "--to")):
+        if line[0] == "restore":
+            ready.well("backup", dovecot.url(user.name))
+        outcome = ready(*line, "imap://jane@plain.invalid?tls=off", RESTANTE_TARGET_PASSWORD=new_secret())
+        assert_one_error(outcome, 3, "plain.invalid")
+        assert outcome.err.startswith("warning: plain.invalid is spoken to in plain text")
+    assert ready.well("backup", dovecot.url(user.name)).err == ""
+
+
 def test_a_password_in_a_url_is_refused_and_not_repeated(ready: Command) -> None:
     assert_one_error(ready("backup", f"imaps://jane:{new_secret()}@mail.example.org"), 2, "password")
     assert_one_error(ready("restore", "jane", "--to", f"imaps://jane:{new_secret()}@mail.example.org"), 2, "password")
