@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -183,6 +184,7 @@ def _say_goodbye(room: Room) -> None:
     print_line()
     print_line(f"The vault stays in {room.directory}. Look around in it:")
     print_line()
+    program = "restante" if shutil.which("restante") else sys.argv[0]
     print_line(f"   export RESTANTE_PASSPHRASE_FILE={room.passphrase_file}")
     for command in ("snapshots", f"ls {USER}", f"ls {USER} INBOX", "check --read"):
-        print_line(f"   restante {command} --vault {room.url}")
+        print_line(f"   {program} {command} --vault {room.url}")
