@@ -56,11 +56,3 @@ class Refused(ImapError):
     def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.code = code
-
-
-class MessageUnreadable(ImapError):
-    """The server won't give one message, whatever we try."""
-
-    def __init__(self, message: str, *, uid: int) -> None:
-        super().__init__(message)
-        self.uid = uid

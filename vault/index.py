@@ -241,13 +241,6 @@ class Index:
             row = self._db.execute("SELECT size FROM packs WHERE id = ? LIMIT 1", (pack,)).fetchone()
         return None if row is None else int(row[0])
 
-    def blobs_of(self, name: ObjectName) -> list[BlobId]:
-        """Return the ids of the blobs in one object."""
-        pack = bytes.fromhex(name.rpartition("/")[2])
-        with self._lock:
-            query = "SELECT blobs.id FROM blobs JOIN blocks ON block = blocks.n JOIN packs ON pack = packs.n"
-            return [BlobId(blob) for (blob,) in self._db.execute(f"{query} WHERE packs.id = ?", (pack,))]
-
     def record(self, name: ObjectName) -> bytes | None:
         """Return the remembered body of a small object (snapshot, run record), or None."""
         with self._lock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from datetime import datetime
 from typing import TypeVar
 
@@ -73,12 +72,6 @@ def open_run(ring: KeyRing, name: ObjectName, data: bytes) -> RunRecord:
 def chain_link(data: bytes) -> str:
     """Return what the next snapshot of the account says of this one: the SHA-256 of its object."""
     return hashlib.sha256(data).hexdigest()
-
-
-def gaps(snapshots: list[Snapshot]) -> Iterator[int]:
-    """Yield the sequence numbers missing between an account's first and last snapshot listed."""
-    seen = {s.sequence for s in snapshots}
-    yield from (n for n in range(min(seen, default=1), max(seen, default=0)) if n not in seen)
 
 
 def _decode(body: bytes, kind: type[RecordT], name: str) -> RecordT:

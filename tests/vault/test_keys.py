@@ -31,18 +31,6 @@ from vault.writer import VaultWriter
 MAIL = b"From: a@b.invalid\r\n\r\nkept\r\n"
 
 
-@pytest.fixture
-def secret() -> Passphrase:
-    return Passphrase(new_secret())
-
-
-@pytest.fixture
-def store(secret: Passphrase) -> MemoryStore:
-    made = MemoryStore()
-    init_vault(made, secret.text)
-    return made
-
-
 def keep(store: MemoryStore, secret: Secret, mail: bytes = MAIL) -> BlobId:
     """Write one message with whatever key is at hand."""
     writer = VaultWriter(open_vault(store, secret), store, clock=SystemClock())

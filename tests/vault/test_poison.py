@@ -6,13 +6,12 @@ import pytest
 
 from tests.corpus import base64_lines, mail_with, octets, plain_mail
 from tests.faults import MemoryStore
-from tests.secret import new_secret
 from vault import recipe
 from vault.clock import SystemClock
 from vault.errors import Damage
 from vault.ids import BlobId, ObjectName
 from vault.index import seal_index
-from vault.keyring import export_key, init_vault
+from vault.keyring import export_key
 from vault.keys import KeyRing
 from vault.packer import Packer, PackLimits, Share, StoredBlob
 from vault.recipe import PLAIN, Stored, encode_recipe
@@ -21,18 +20,6 @@ from vault.vault import open_vault
 from vault.writer import VaultWriter
 
 MAIL = mail_with(base64_lines(octets(3_000)))
-
-
-@pytest.fixture
-def secret() -> Passphrase:
-    return Passphrase(new_secret())
-
-
-@pytest.fixture
-def store(secret: Passphrase) -> MemoryStore:
-    made = MemoryStore()
-    init_vault(made, secret.text)
-    return made
 
 
 def keep(store: MemoryStore, secret: Passphrase, mail: bytes) -> BlobId:

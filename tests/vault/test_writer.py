@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.corpus import MESSAGES, base64_lines, mail_with, octets, plain_mail
 from tests.faults import MemoryStore
-from tests.secret import new_secret
 from vault import pack, packer, seal, writer
 from vault.clock import SystemClock
 from vault.errors import Damage, StoreUnavailable
@@ -23,18 +22,6 @@ from vault.vault import Vault, open_vault
 from vault.writer import SnapshotDraft, VaultWriter
 
 TINY = PackLimits(pack=30_000, block=2_000, alone=1_500, in_flight=10_000)
-
-
-@pytest.fixture
-def secret() -> Passphrase:
-    return Passphrase(new_secret())
-
-
-@pytest.fixture
-def store(secret: Passphrase) -> MemoryStore:
-    made = MemoryStore()
-    init_vault(made, secret.text)
-    return made
 
 
 @pytest.fixture
