@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -57,6 +59,36 @@ def test_a_backup_that_is_told_to_stop_writes_a_checkpoint_and_the_next_run_goes
     report = ready.well("backup", dovecot.url(user.name), "--json").document["accounts"][0]
     assert report["messages"] == MESSAGES
     assert report["new_messages"] == MESSAGES - first[0]["messages"]
+
+
+_WAITING = """
+import signal, threading
+from restante.stopping import stopping
+with stopping() as stop:
+    threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+    waiter = threading.Thread(target=stop.wait)
+    waiter.start()
+    waiter.join()
+    {then}
+"""
+
+
+@pytest.mark.parametrize(
+    "then, code",
+    [
+        pytest.param("pass", 0, id="once"),
+        pytest.param("signal.raise_signal(signal.SIGINT); threading.Event().wait()", 130, id="twice"),
+    ],
+)
+def test_a_signal_is_heard_whichever_thread_the_kernel_gives_it_to(
+    command: Command, tmp_path: Path, then: str, code: int
+) -> None:
+    program = _WAITING.format(then=then)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=command.env, capture_output=True, timeout=30, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count(b"stopping") == 1
 
 
 def test_other_commands_leave_with_130_at_once(command: Command, tmp_path: Path) -> None:
