@@ -10,12 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from backup.account import AccountRun
 from backup.model import AccountReport, BackupOptions, BackupReport, Outcome, SourceAccount
+from backup.turns import Turns
 from vault.clock import Clock, Progress
 from vault.ids import SnapshotId
+from vault.records import rfc3339
 from vault.stores.base import WriteStore
 from vault.stores.counting import CountingStore
 from vault.vault import Vault
-from vault.writer import VaultWriter, rfc3339
+from vault.writer import VaultWriter
 
 _LOOK_SECONDS, _GRACE_SECONDS = 0.2, 2.0
 
@@ -29,36 +31,40 @@ def run_backup(
     clock: Clock,
     progress: Progress,
     stop: threading.Event,
+    turns: Turns | None = None,
 ) -> BackupReport:
     """Back up accounts into a vault. When `stop` is set, a checkpoint is written and the rest left for the next run.
 
+    `turns` bounds how much happens at once where several jobs share it; without, `options` does for this job alone.
     Trouble with one account is in the report; trouble with the store is raised (StoreError), and what the last
     checkpoint covers is safe.
     """
     counted = CountingStore(store)
     started, clock_start = clock.now(), time.monotonic()
     writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {_version()}", limits=options.limits)
-    job = _Job(vault, writer, options)
+    job = _Job(vault, writer, options, turns or Turns(options.accounts_at_once, options.accounts_per_server))
     runs = [AccountRun(source, vault, writer, options, progress, stop) for source in accounts]
     try:
         job.read(runs, stop)
         job.commit(runs)
         reports = tuple(job.report(run) for run in runs)
-        writer.write_run(started, [(r.account, r.snapshot, r.status) for r in reports])
+        status = _outcome(reports, interrupted=stop.is_set())
+        looked = [(r.account, r.snapshot, r.status) for r in reports]
+        writer.write_run(started, looked, job=options.job, status=status)
     finally:
         writer.close()
     seconds = time.monotonic() - clock_start
-    status = _outcome(reports, interrupted=stop.is_set())
     return BackupReport(status, rfc3339(started), seconds, reports, counted.puts, counted.put_octets)
 
 
 class _Job:
     """What the accounts of one job share: the writer, and whose turn it is to make a checkpoint."""
 
-    def __init__(self, vault: Vault, writer: VaultWriter, options: BackupOptions) -> None:
+    def __init__(self, vault: Vault, writer: VaultWriter, options: BackupOptions, turns: Turns) -> None:
         self._vault = vault
         self._writer = writer
         self._options = options
+        self._turns = turns
         self._lock = threading.Lock()
         self._active: set[AccountRun] = set()
         self._unwritten: set[AccountRun] = set()
@@ -84,17 +90,23 @@ class _Job:
                     run.abort()
 
     def _read_all(self, runs: Sequence[AccountRun], stop: threading.Event) -> None:
+        waiting = list(runs)
         with ThreadPoolExecutor(self._options.accounts_at_once, thread_name_prefix="account") as pool:
-            futures = [pool.submit(self._read_one, run, stop) for run in runs]
+            futures = [pool.submit(self._read_some, waiting, stop) for _ in range(self._options.accounts_at_once)]
             done, _ = wait(futures, return_when="FIRST_EXCEPTION")
             if any(future.exception() for future in done):
                 stop.set()
         for future in futures:
             future.result()
 
-    def _read_one(self, run: AccountRun, stop: threading.Event) -> None:
-        if stop.is_set():
-            return
+    def _read_some(self, waiting: list[AccountRun], stop: threading.Event) -> None:
+        while True:
+            with self._turns.take(waiting, _server, stop) as run:
+                if run is None:
+                    return
+                self._read_one(run)
+
+    def _read_one(self, run: AccountRun) -> None:
         with self._lock:
             self._active.add(run)
         run.run(self._checkpoint_if_due)
@@ -129,6 +141,10 @@ class _Job:
     def report(self, run: AccountRun) -> AccountReport:
         """Return an account's report with the snapshot that stands for it."""
         return run.report(self._snapshots.get(run))
+
+
+def _server(run: AccountRun) -> str:
+    return run.source.endpoint.host
 
 
 def _outcome(reports: Sequence[AccountReport], *, interrupted: bool) -> Outcome:

@@ -25,15 +25,20 @@ class SourceAccount:
 
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
-    """How much happens at once, and how often a long job makes its work durable (packs, seconds)."""
+    """How much happens at once, and how often a long job makes its work durable (packs, seconds).
+
+    `accounts_per_server` is None where no server has a bound of its own; `job` is the name that the run record tells.
+    """
 
     accounts_at_once: int = 4
+    accounts_per_server: int | None = None
     connections: int = 2
     checkpoint_packs: int = 32
     checkpoint_seconds: float = 600
     patience_seconds: float = 600
     timeout_seconds: float = 60
     limits: PackLimits = field(default_factory=PackLimits)
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)

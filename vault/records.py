@@ -14,6 +14,7 @@ from vault.ids import AccountId, ObjectName, SnapshotId
 from vault.keys import KeyRing
 from vault.model import Snapshot
 from vault.seal import Kind, open_object, seal_object
+from vault.stores.base import WriteStore
 
 
 class Confirmed(msgspec.Struct, frozen=True, array_like=True):
@@ -24,13 +25,20 @@ class Confirmed(msgspec.Struct, frozen=True, array_like=True):
     status: str
 
 
-class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What one job looked at; the one object that a job with nothing new writes. Times are RFC 3339 in UTC."""
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one job looked at; the one object that a job with nothing new writes. Times are RFC 3339 in UTC.
+
+    `job` is its name in the configuration, `kind` what it did (`backup`, `check` …), `status` how it ended; empty
+    where a run had no name, and in records of before there were schedules.
+    """
 
     started: str
     finished: str
     accounts: tuple[Confirmed, ...]
     tool: str = ""
+    job: str = ""
+    kind: str = ""
+    status: str = ""
 
 
 RecordT = TypeVar("RecordT", Snapshot, RunRecord)
@@ -39,6 +47,11 @@ RecordT = TypeVar("RecordT", Snapshot, RunRecord)
 def stamp(moment: datetime) -> str:
     """Return the name of a moment as object names carry it, e.g. `20261123T105144Z`."""
     return moment.strftime("%Y%m%dT%H%M%SZ")
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment as reports and records carry it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def new_name(moment: datetime) -> str:
@@ -67,6 +80,12 @@ def open_snapshot(ring: KeyRing, name: ObjectName, data: bytes) -> Snapshot:
 def open_run(ring: KeyRing, name: ObjectName, data: bytes) -> RunRecord:
     """Return the run record in an object; raises Damage."""
     return _decode(open_object(ring.meta_key, ring.vault_id, "R", name, data), RunRecord, name)
+
+
+def write_run(store: WriteStore, ring: KeyRing, record: RunRecord) -> None:
+    """Write the record of a run. Raises StoreError."""
+    name = ObjectName(f"runs/{new_name(datetime.fromisoformat(record.finished))}")
+    store.put(name, seal_record(ring, "R", name, record))
 
 
 def chain_link(data: bytes) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from vault.blobs import BlobReader
 from vault.catalogue import decode_catalogue
 from vault.columns import ColumnError
-from vault.errors import Damage, SnapshotMissing
+from vault.errors import Damage, ObjectMissing, SnapshotMissing
 from vault.ids import AccountId, BlobId, ObjectName, SnapshotId
 from vault.index import Index, open_index
 from vault.keyring import unlock
@@ -170,15 +170,22 @@ class Vault:
         return found
 
     def runs(self) -> Iterator[RunRecord]:
-        """Yield run records, newest first. Raises Damage."""
+        """Yield run records, newest first; what can't be read is in `unreadable`."""
         for info in sorted(self.store.list("runs/"), key=lambda i: i.name, reverse=True):
-            body = self.index.record(info.name)
-            if body is None:
-                run = open_run(self.ring, info.name, self.store.get(info.name))
-                self.index.remember(info.name, msgspec.json.encode(run))
-                yield run
-            else:
-                yield msgspec.json.decode(body, type=RunRecord)
+            try:
+                yield self._run(info.name)
+            except Damage as damage:
+                self.unreadable[info.name] = damage
+            except ObjectMissing:
+                continue  # maintenance was faster
+
+    def _run(self, name: ObjectName) -> RunRecord:
+        body = self.index.record(name)
+        if body is not None:
+            return msgspec.json.decode(body, type=RunRecord)
+        run = open_run(self.ring, name, self.store.get(name))
+        self.index.remember(name, msgspec.json.encode(run))
+        return run
 
     def confirmed(self) -> dict[SnapshotId, str]:
         """Return for each snapshot that a later run found still standing the time it was last confirmed."""

@@ -21,7 +21,16 @@ from vault.model import Failure, Snapshot, Status
 from vault.pack import Block, Directory, finish_pack, meta_block_key, pack_entry
 from vault.packer import Packer, PackLimits, Share, StoredBlob
 from vault.recipe import PLAIN, Part, Stored, encode_recipe, split
-from vault.records import Confirmed, RunRecord, chain_link, new_name, seal_record, snapshot_name
+from vault.records import (
+    Confirmed,
+    RunRecord,
+    chain_link,
+    new_name,
+    rfc3339,
+    seal_record,
+    snapshot_name,
+    write_run,
+)
 from vault.seal import new_header
 from vault.stores.base import WriteStore
 from vault.vault import Vault
@@ -190,24 +199,25 @@ class VaultWriter:
         self._vault.remember_snapshot(name, snapshot, chain_link(data))
         return snapshot
 
-    def write_run(self, started: datetime, accounts: Sequence[tuple[str, SnapshotId | None, str]]) -> None:
+    def write_run(
+        self,
+        started: datetime,
+        accounts: Sequence[tuple[str, SnapshotId | None, str]],
+        *,
+        job: str = "",
+        status: str = "",
+    ) -> None:
         """Write the record of what the job looked at."""
-        confirmed = tuple(
-            Confirmed(self._ring.account_id(name), snapshot, status) for name, snapshot, status in accounts
-        )
-        finished = self._clock.now()
-        record = RunRecord(started=rfc3339(started), finished=rfc3339(finished), accounts=confirmed, tool=self._tool)
-        name = ObjectName(f"runs/{new_name(finished)}")
-        self._store.put(name, seal_record(self._ring, "R", name, record))
+        record = RunRecord(
+            started=rfc3339(started), finished=rfc3339(self._clock.now()),
+            accounts=tuple(Confirmed(self._ring.account_id(name), shot, how) for name, shot, how in accounts),
+            tool=self._tool, job=job, kind="backup", status=status,
+        )  # fmt: skip
+        write_run(self._store, self._ring, record)
 
     def close(self) -> None:
         """Stop the threads; what was not flushed is lost, which harms nothing."""
         self._packer.close()
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return a moment as reports and records carry it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _vanished(vault: Vault) -> frozenset[ObjectName]:
