@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts what the tests and the bench need of Debian's packages on this machine.
-#   scripts/system-packages.sh [dovecot] [cyrus] [rclone] [bench] [python]     (default: dovecot cyrus)
+#   scripts/system-packages.sh [dovecot] [cyrus] [courier] [imap4d] [rclone] [bench] [python]     (default: the mail servers)
 # Installs as root or with `sudo -n`; otherwise prints the one line to run, and fails.
 # Servers that Debian won't install beside Dovecot are only unpacked, below .cache/servers.
 set -eu
@@ -11,19 +11,26 @@ dovecot="dovecot-core dovecot-imapd util-linux"
 cyrus="sasl2-bin libsasl2-modules libsasl2-modules-db libical3 libclamav12 libxapian30 libzephyr4 libwrap0 libpcre3 libldap-2.5-0 \
 libpq5 libjansson4 libicu72 libsqlite3-0 libxml2 libbrotli1 libnghttp2-14"
 cyrus_unpacked="cyrus-common cyrus-imapd"
+courier="courier-authlib courier-authlib-userdb courier-authdaemon libcourier-unicode4 libgamin0 libgdbm6 libidn12 libgnutls30 \
+libpcre3"
+courier_unpacked="courier-base courier-imap"
+imap4d="mailutils-common libmailutils9 libgsasl18"
+imap4d_unpacked="mailutils-imap4d"
 bench="restic isync"
 python="python3-venv"
 
-[ $# -gt 0 ] || set -- dovecot cyrus
+[ $# -gt 0 ] || set -- dovecot cyrus courier imap4d
 packages=""
 for wish in "$@"; do
   case $wish in
     dovecot) packages="$packages $dovecot" ;;
     cyrus) packages="$packages $cyrus" ;;
+    courier) packages="$packages $courier" ;;
+    imap4d) packages="$packages $imap4d" ;;
     bench) packages="$packages $bench" ;;
     python) packages="$packages $python" ;;
     rclone) echo "rclone comes with the Python packages: make install" ;;
-    *) echo "usage: $0 [dovecot] [cyrus] [rclone] [bench] [python]" >&2; exit 2 ;;
+    *) echo "usage: $0 [dovecot] [cyrus] [courier] [imap4d] [rclone] [bench] [python]" >&2; exit 2 ;;
   esac
 done
 
@@ -79,5 +86,9 @@ unpack() { # NAME PACKAGES: below .cache/servers/NAME, once
 
 [ -z "$missing" ] || install_missing
 for wish in "$@"; do
-  case $wish in cyrus) unpack cyrus "$cyrus_unpacked" ;; esac
+  case $wish in
+    cyrus) unpack cyrus "$cyrus_unpacked" ;;
+    courier) unpack courier "$courier_unpacked" ;;
+    imap4d) unpack imap4d "$imap4d_unpacked" ;;
+  esac
 done

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
-from tests.servers import CyrusServer, DovecotServer, RcloneS3
+from tests.servers import CourierServer, CyrusServer, DovecotServer, Imap4dServer, RcloneS3
 
 pytest_plugins = ["tests.leaks", "pytester"]
 
@@ -62,6 +62,24 @@ def cyrus() -> Iterator[CyrusServer]:
     """Cyrus. Shared: take an account of your own from `cyrus.new_user()`."""
     _wanted("cyrus")
     server = CyrusServer.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def courier() -> Iterator[CourierServer]:
+    """Courier. Shared: take an account of your own from `courier.new_user()`."""
+    _wanted("courier")
+    server = CourierServer.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def imap4d() -> Iterator[Imap4dServer]:
+    """GNU imap4d over Maildir. Shared: take an account of your own from `imap4d.new_user()`."""
+    _wanted("imap4d")
+    server = Imap4dServer.start()
     yield server
     server.remove()
 

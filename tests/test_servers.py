@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import imaplib
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 
 from tests.corpus import DOTTED_NAMES, MAILBOX_NAMES, MESSAGES, SERVABLE, TWINS
-from tests.servers import CyrusServer, DovecotServer, Mail, RcloneS3, deliver
+from tests.servers import CourierServer, CyrusServer, DovecotServer, Imap4dServer, Mail, RcloneS3, deliver
 
 
 def test_a_mail_delivered_into_a_maildir_is_served_as_it_lies_there(dovecot: DovecotServer) -> None:
@@ -81,6 +84,50 @@ def test_cyrus_keeps_octets_and_refuses_what_is_not_mail(cyrus: CyrusServer) -> 
         assert not session.append("INBOX", MESSAGES["NUL"]).ok
         (seen,) = session.messages("INBOX")
     assert (seen.octets, seen.flags) == (MESSAGES["ordinary"], ("Projekt", "\\Seen"))
+
+
+def test_courier_keeps_octets_and_takes_what_others_refuse(courier: CourierServer) -> None:
+    user = courier.new_user()
+    with courier.open(user.name) as session:
+        assert session.append("INBOX", MESSAGES["ordinary"], ("\\Seen", "Projekt")).ok
+        assert session.append("INBOX", MESSAGES["NUL"]).ok
+        assert session.append("INBOX", b"").ok
+        assert not session.command('CREATE "Beside the INBOX"').ok
+        first, *_ = session.messages("INBOX")
+    assert (first.octets, first.flags) == (MESSAGES["ordinary"], ("Projekt", "\\Seen"))
+
+
+def test_courier_outlives_a_restart_with_its_mail_and_answers_over_tls() -> None:
+    server = CourierServer.start()
+    try:
+        user = server.new_user()
+        with server.open(user.name) as session:
+            session.append("INBOX", MESSAGES["ordinary"])
+        server.restart()
+        with server.open(user.name) as session:
+            assert len(session.messages("INBOX")) == 1
+        tls = ssl.create_default_context(cafile=str(server.ca))
+        with imaplib.IMAP4_SSL("localhost", server.tls_port, ssl_context=tls) as client:
+            assert client.login(user.name, user.password)[0] == "OK"
+    finally:
+        server.remove()
+
+
+@pytest.mark.parametrize("storage", ["maildir", "mbox"])
+def test_imap4d_keeps_octets_over_maildir_and_adds_lines_over_mbox(storage: Literal["maildir", "mbox"]) -> None:
+    server = Imap4dServer.start(storage=storage)
+    try:
+        user = server.new_user()
+        with server.open(user.name) as session:
+            session.create("Plans")
+            assert session.append("Plans", MESSAGES["ordinary"], ("\\Seen",)).ok
+            assert not session.append("Plans", MESSAGES["ordinary"], ("Projekt",)).ok
+        server.restart()
+        with server.open(user.name) as session:
+            (seen,) = session.messages("Plans")
+    finally:
+        server.remove()
+    assert (seen.octets == MESSAGES["ordinary"]) == (storage == "maildir")
 
 
 @pytest.mark.usefixtures("s3")

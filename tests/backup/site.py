@@ -11,7 +11,7 @@ from backup import AccountReport, BackupOptions, BackupReport, SourceAccount, ru
 from imap.model import Login
 from imap.url import parse_url
 from tests.secret import new_secret
-from tests.servers import CyrusServer, DovecotServer
+from tests.servers import ImapServer
 from tests.servers.wire import Seen
 from vault.clock import Progress, Quiet, SystemClock
 from vault.keyring import init_vault
@@ -82,7 +82,7 @@ def joined(rows: object, flags: object) -> Sequence[tuple[MessageRow, Flags]]:
     return [(row, names) for row, (_, names) in zip(rows, flags, strict=True)]  # type: ignore[call-overload]
 
 
-def account(server: DovecotServer | CyrusServer, user: str, **changes: object) -> SourceAccount:
+def account(server: ImapServer, user: str, **changes: object) -> SourceAccount:
     """Return what to back up: one user of a test server."""
     source = SourceAccount(user, parse_url(server.url(user)), Login(lambda: server.password(user)))
     return replace(source, **changes)  # type: ignore[arg-type]
@@ -94,7 +94,7 @@ def only(report: BackupReport) -> AccountReport:
     return one
 
 
-def served(server: DovecotServer | CyrusServer, user: str) -> dict[str, list[Seen]]:
+def served(server: ImapServer, user: str) -> dict[str, list[Seen]]:
     r"""Return what the server shows, with none of our own code between; `\\Recent` aside, which is a session's."""
     with server.open(user) as imap:
         return {name: [seen._replace(recent=False) for seen in mails] for name, mails in imap.account().items()}

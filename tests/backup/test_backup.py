@@ -16,7 +16,7 @@ from tests.backup.site import Site, account, only, served
 from tests.corpus import MAILBOX_NAMES, SERVABLE, TWINS, base64_lines, mail_with, octets, plain_mail
 from tests.proxy import cutting_proxy
 from tests.secret import new_secret
-from tests.servers import CyrusServer, DovecotServer
+from tests.servers import DovecotServer, ImapServer
 from tests.servers.maildir import Mail, deliver
 
 WITHOUT: dict[str, Collection[str]] = {
@@ -135,7 +135,7 @@ def test_what_came_went_and_changed_is_caught_up_with(
 
 @pytest.mark.parametrize("kind", ["dovecot", "cyrus"])
 def test_moved_mail_is_linked_and_not_downloaded(kind: str, site: Site, request: pytest.FixtureRequest) -> None:
-    server: DovecotServer | CyrusServer = request.getfixturevalue(kind)
+    server: ImapServer = request.getfixturevalue(kind)
     user = server.new_user().name
     with server.open(user) as imap:
         imap.create("Archive 2024")

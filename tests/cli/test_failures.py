@@ -16,8 +16,7 @@ import pytest
 from tests.cli.command import Command, Outcome, assert_one_error
 from tests.cli.refusing import refusing_s3
 from tests.secret import new_secret
-from tests.servers import DovecotServer, RcloneS3
-from tests.servers.dovecot import User
+from tests.servers import DovecotServer, RcloneS3, User
 from tests.servers.process import free_ports
 
 

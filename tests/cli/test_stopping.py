@@ -14,8 +14,7 @@ import pytest
 from tests.cli.command import Command
 from tests.proxy import cutting_proxy
 from tests.secret import new_secret
-from tests.servers import DovecotServer
-from tests.servers.dovecot import User
+from tests.servers import DovecotServer, User
 
 MESSAGES = 4000
 

@@ -13,8 +13,7 @@ import pytest
 
 from tests.cli.command import Command, assert_one_error
 from tests.secret import PRIVATE_SUBJECT, keep_secret, new_secret
-from tests.servers import DovecotServer, RcloneS3
-from tests.servers.dovecot import User
+from tests.servers import DovecotServer, RcloneS3, User
 
 
 def mail(number: int) -> bytes:

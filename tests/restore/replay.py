@@ -11,7 +11,7 @@ from restore import Filters, Mapping, RestoreReport, execute_restore, make_plan,
 from restore.targets.base import Target
 from restore.targets.imap import ImapTarget
 from tests.backup.site import Site, served
-from tests.servers import CyrusServer, DovecotServer
+from tests.servers import ImapServer
 from vault.clock import Progress, Quiet
 from vault.model import Snapshot
 
@@ -37,7 +37,7 @@ def restore(
     )
 
 
-def to_server(server: DovecotServer | CyrusServer, user: str, *, port: int | None = None) -> Target:
+def to_server(server: ImapServer, user: str, *, port: int | None = None) -> Target:
     """Return an account of a server as target."""
     endpoint = parse_url(server.url(user))
     if port is not None:
@@ -54,7 +54,7 @@ def to_files(url: str) -> Target:
     return open_target(url, never)
 
 
-def held(server: DovecotServer | CyrusServer, user: str) -> Held:
+def held(server: ImapServer, user: str) -> Held:
     """Return what a server holds, UIDs and order aside."""
     return {
         name: Counter((seen.octets, seen.flags, seen.internaldate) for seen in mails)

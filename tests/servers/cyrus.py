@@ -7,31 +7,23 @@ import os
 import secrets
 import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
 
 from tests.secret import new_secret
-from tests.servers.certificate import Certificate, make_certificate
-from tests.servers.dovecot import User
+from tests.servers.base import TlsServer, User
+from tests.servers.certificate import make_certificate
 from tests.servers.process import UNPACKED, Server, ServerMissing, find_program, free_ports, new_directory
-from tests.servers.wire import RawImap
 
 PREFIX = UNPACKED / "cyrus"
 
 
 @dataclass
-class CyrusServer:
+class CyrusServer(TlsServer):
     """A running Cyrus with accounts in a sasldb file. An account's mailboxes are made at its first login."""
 
-    directory: Path
-    port: int
-    tls_port: int
-    certificate: Certificate
     admin: User
-    users: dict[str, str] = field(default_factory=dict, repr=False)
-    _server: Server = field(init=False, repr=False)
 
     @classmethod
     def start(cls, directory: Path | None = None, *, separator: str = "/", below_inbox: bool = False) -> Self:
@@ -55,55 +47,8 @@ class CyrusServer:
         server._server.start()
         return server
 
-    @property
-    def ca(self) -> Path:
-        """The PEM file of the authority that vouches for the server."""
-        return self.certificate.ca
-
-    def new_user(self, name: str | None = None) -> User:
-        """Make an account with a random password, under a random name unless one is given."""
-        user = User(name or f"user{secrets.token_hex(4)}", new_secret())
-        self.users[user.name] = user.password
-        self._add(user)
-        return user
-
-    def password(self, user: str) -> str:
-        """Return the user's password."""
-        return self.users[user]
-
-    def url(self, user: str) -> str:
-        """Return the account's URL, plain text."""
-        return f"imap://{quote(user)}@127.0.0.1:{self.port}?tls=off"
-
-    def starttls_url(self, user: str) -> str:
-        """Return the account's URL for STARTTLS, trusting the server's authority."""
-        return f"imap://{quote(user)}@127.0.0.1:{self.port}?ca={self.ca}"
-
-    def imaps_url(self, user: str) -> str:
-        """Return the account's URL over TLS, trusting the server's authority."""
-        return f"imaps://{quote(user)}@127.0.0.1:{self.tls_port}?ca={self.ca}"
-
-    def open(self, user: str) -> RawImap:
-        """Log in on a bare socket, to look at or fill the account with none of our own code."""
-        return RawImap(self.port, user, self.users[user])
-
-    def stop(self) -> None:
-        """End the server; mail stays."""
-        self._server.stop()
-
-    def kill(self) -> None:
-        """End the server at once, as a power cut does."""
-        self._server.kill()
-
-    def restart(self) -> None:
-        """End the server if it runs, and start it again on the same ports with the same mail."""
-        self._server.stop()
-        self._server.start()
-
-    def remove(self) -> None:
-        """End the server and delete its data."""
-        self.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
+    def _new_name(self) -> str:
+        return f"user{secrets.token_hex(4)}"  # Cyrus would take `@example.test` for a domain of its own
 
     def _add(self, user: User) -> None:
         program = find_program("saslpasswd2")

@@ -6,18 +6,15 @@ import getpass
 import grp
 import os
 import pwd
-import secrets
-import shutil
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
-from urllib.parse import quote
 
 from tests.secret import new_secret
-from tests.servers.certificate import Certificate, make_certificate
+from tests.servers.base import HomeServer, TlsServer, User
+from tests.servers.certificate import make_certificate
 from tests.servers.process import Server, ServerMissing, find_program, free_ports, new_directory
-from tests.servers.wire import RawImap
 
 CAPABILITIES = (
     "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS "
@@ -26,14 +23,6 @@ CAPABILITIES = (
     "SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY SPECIAL-USE"
 ).split()
 """What Dovecot 2.3 offers after login."""
-
-
-@dataclass(frozen=True)
-class User:
-    """One account of a test server."""
-
-    name: str
-    password: str = field(repr=False)
 
 
 class Owner(NamedTuple):
@@ -59,18 +48,12 @@ class Options:
 
 
 @dataclass
-class DovecotServer:
+class DovecotServer(TlsServer, HomeServer):
     """A running Dovecot. Users are files of their own, so that a new one can log in at once."""
 
-    directory: Path
-    port: int
-    tls_port: int
     options: Options
-    certificate: Certificate
     master: User
     owner: Owner
-    users: dict[str, str] = field(default_factory=dict, repr=False)
-    _server: Server = field(init=False, repr=False)
 
     @classmethod
     def start(
@@ -99,7 +82,7 @@ class DovecotServer:
         options = Options(location, separator, prefix, frozenset(without), quota_mb, extra)
         master = User("master", new_secret())
         port, tls_port = free_ports(2)
-        server = cls(directory, port, tls_port, options, make_certificate(directory), master, _owner())
+        server = cls(directory, port, tls_port, make_certificate(directory), options, master, _owner())
         server._lay_out()
         for name in users:
             server.new_user(name)
@@ -109,84 +92,10 @@ class DovecotServer:
         server._server.start()
         return server
 
-    @property
-    def ca(self) -> Path:
-        """The PEM file of the authority that vouches for the server."""
-        return self.certificate.ca
-
-    @property
-    def log_path(self) -> Path:
-        """Dovecot's log."""
-        return self.directory / "log" / "dovecot.log"
-
-    def new_user(self, name: str | None = None) -> User:
-        """Make an empty account with a random password, under a random name unless one is given."""
-        user = User(name or f"user-{secrets.token_hex(4)}@example.test", new_secret())
-        self.users[user.name] = user.password
-        home = self.home(user.name)
-        home.mkdir(parents=True)
-        self.own_one(home)
-        line = f"{user.name}:{{PLAIN}}{user.password}:{self.owner.uid}:{self.owner.gid}::{home}::\n"
+    def _add(self, user: User) -> None:
+        self._make_home(user.name)
+        line = f"{user.name}:{{PLAIN}}{user.password}:{self.owner.uid}:{self.owner.gid}::{self.home(user.name)}::\n"
         (self.directory / "users" / user.name).write_text(line)
-        return user
-
-    def password(self, user: str) -> str:
-        """Return the user's password."""
-        return self.users[user]
-
-    def home(self, user: str) -> Path:
-        """Return the directory under which the user's mail lies."""
-        return self.directory / "home" / user
-
-    def url(self, user: str) -> str:
-        """Return the account's URL, plain text."""
-        return f"imap://{quote(user)}@127.0.0.1:{self.port}?tls=off"
-
-    def starttls_url(self, user: str) -> str:
-        """Return the account's URL for STARTTLS, trusting the server's authority."""
-        return f"imap://{quote(user)}@127.0.0.1:{self.port}?ca={self.ca}"
-
-    def imaps_url(self, user: str) -> str:
-        """Return the account's URL over TLS, trusting the server's authority."""
-        return f"imaps://{quote(user)}@127.0.0.1:{self.tls_port}?ca={self.ca}"
-
-    def stop(self) -> None:
-        """End the server; mail stays."""
-        self._server.stop()
-
-    def kill(self) -> None:
-        """End the server at once, as a power cut does."""
-        self._server.kill()
-
-    def restart(self) -> None:
-        """End the server if it runs, and start it again on the same ports with the same mail."""
-        self._server.stop()
-        self._server.start()
-
-    def wipe(self, user: str) -> None:
-        """Lose all mail of one user, as a server does that was rebuilt."""
-        shutil.rmtree(self.home(user))
-        self.home(user).mkdir()
-        self.own_one(self.home(user))
-
-    def remove(self) -> None:
-        """End the server and delete its data."""
-        self.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def open(self, user: str) -> RawImap:
-        """Log in on a bare socket, to look at or fill the account with none of our own code."""
-        return RawImap(self.port, user, self.users[user])
-
-    def own(self, path: Path) -> None:
-        """Give a directory tree below a home to the user whose processes read mail."""
-        for each in (path, *path.rglob("*")):
-            self.own_one(each)
-
-    def own_one(self, path: Path) -> None:
-        """Give one file or directory to the user whose processes read mail."""
-        if os.geteuid() == 0:
-            os.chown(path, self.owner.uid, self.owner.gid)
 
     def _lay_out(self) -> None:
         for name in ("run", "state", "home", "log", "users"):

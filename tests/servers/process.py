@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -28,11 +30,24 @@ _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="servers")
 class ServerMissing(AssertionError):
     """The server's programs are not on this machine."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name} is not installed: run `scripts/system-packages.sh {name}`, "
-            f"or leave its tests out with RESTANTE_TEST_WITHOUT={name}"
-        )
+    def __init__(self, name: str, remedy: str = "") -> None:
+        remedy = remedy or f"{name} is not installed: run `scripts/system-packages.sh {name}`"
+        super().__init__(f"{remedy}, or leave its tests out with RESTANTE_TEST_WITHOUT={name}")
+
+
+def need_root(name: str) -> None:
+    """Raise ServerMissing unless we are root, which this server can't do without."""
+    if os.geteuid() != 0:
+        raise ServerMissing(name, f"{name} is started by root only: run the tests as root")
+
+
+def hashed(password: str) -> str:
+    """Return a password as Unix servers keep it in their files (crypt(3))."""
+    crypt = ctypes.CDLL("libcrypt.so.1").crypt
+    crypt.restype = ctypes.c_char_p
+    found = crypt(password.encode(), f"$6${secrets.token_hex(8)}".encode())
+    assert isinstance(found, bytes)
+    return found.decode()
 
 
 class ServerFailed(AssertionError):

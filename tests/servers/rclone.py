@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from tests.secret import new_secret
+from tests.servers.base import DataServer
 from tests.servers.process import Server, ServerMissing, find_program, free_ports, new_directory
 
 REGION = "us-east-1"
 
 
 @dataclass
-class RcloneS3:
+class RcloneS3(DataServer):
     """A running S3 server; each directory below `data` is a bucket."""
 
-    directory: Path
-    port: int
     access_key: str
     secret_key: str = field(repr=False)
-    _server: Server = field(init=False, repr=False)
 
     @classmethod
     def start(cls, directory: Path | None = None) -> Self:
@@ -72,21 +69,3 @@ class RcloneS3:
         """Return the URL of a vault at `bucket` or `bucket/prefix`; makes the bucket if need be."""
         (self.data / place.partition("/")[0]).mkdir(exist_ok=True)
         return f"s3://{place}?endpoint_url={self.endpoint}&region={REGION}"
-
-    def stop(self) -> None:
-        """End the server; objects stay."""
-        self._server.stop()
-
-    def kill(self) -> None:
-        """End the server at once, as a power cut does."""
-        self._server.kill()
-
-    def restart(self) -> None:
-        """End the server if it runs, and start it again on the same port with the same objects."""
-        self._server.stop()
-        self._server.start()
-
-    def remove(self) -> None:
-        """End the server and delete its data."""
-        self.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
