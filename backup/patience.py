@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from imap.errors import ImapError, Throttled
@@ -14,6 +15,7 @@ from imap.session import Session
 ResultT = TypeVar("ResultT")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
+_LOOK_SECONDS = 0.2
 
 
 class Interrupted(Exception):
@@ -63,7 +65,7 @@ class PatientSession:
                 raise Interrupted
             try:
                 if self._session is None:
-                    self._session = self._connect()
+                    self._session = self._connected()
                     self._ever_connected = True
                 result = work(self._session)
             except ImapError as error:
@@ -71,6 +73,28 @@ class PatientSession:
             else:
                 self.progress()
                 return result
+
+    def _connected(self) -> Session:
+        """Connect in a thread of its own, which is left behind when we are told to stop: the server may be silent."""
+        found: Future[Session] = Future()
+
+        def connect() -> None:
+            try:
+                session = self._connect()
+            except BaseException as error:  # noqa: BLE001  (raised again where it is waited for)
+                if found.set_running_or_notify_cancel():
+                    found.set_exception(error)
+                return
+            if found.set_running_or_notify_cancel():
+                found.set_result(session)
+            else:
+                session.close()
+
+        threading.Thread(target=connect, name="connect", daemon=True).start()
+        while not wait([found], _LOOK_SECONDS).done:
+            if self._stop.is_set() and found.cancel():
+                raise Interrupted
+        return found.result()
 
     def _drop(self, error: ImapError) -> None:
         """Let go of the session where it is broken, and wait; raise the error where that won't help."""

@@ -15,8 +15,8 @@ import typer
 
 from imap.errors import ImapError
 from restante import __version__
-from restante.commands import backup, browse, check, config, demo, index, init, key, restore
-from restante.errors import Exit, Told, exit_code, tell
+from restante.commands import backup, browse, check, config, demo, index, init, key, restore, service, status
+from restante.errors import Exit, Told, exit_code, tell, where
 from restante.logs import tell_warnings
 from restante.output import say
 from restante.stopping import insist
@@ -38,6 +38,8 @@ app.command()(browse.cat)
 app.command()(browse.diff)
 app.command()(restore.restore)
 app.command()(check.check)
+app.command()(service.run)
+app.command()(status.status)
 app.add_typer(key.app, name="key")
 app.add_typer(index.app, name="index")
 app.add_typer(config.app, name="config")
@@ -120,10 +122,8 @@ def _explain(error: Exception) -> tuple[list[Told], int]:
         case OSError() | sqlite3.Error():
             return [_system(error)], Exit.FAILED
         case _:
-            frames = traceback.extract_tb(error.__traceback__)
-            where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "an unknown place"  # noqa: PTH119
             hint = "this is a mistake in Restante: please report it, with what --debug shows"
-            return [Told(f"internal error: {type(error).__name__} in {where}", hint)], Exit.FAILED
+            return [Told(f"internal error: {type(error).__name__} in {where(error)}", hint)], Exit.FAILED
 
 
 def _usage(error: typer.TyperException) -> Told:
@@ -137,13 +137,13 @@ def _system(error: OSError | sqlite3.Error) -> Told:
     if isinstance(error, sqlite3.Error):
         hint = "make room there, or name another folder as vault.cache or XDG_CACHE_HOME; it may be deleted"
         return Told(f"the cache of the vault can't be used: {error}", hint)
-    where = f"{error.filename}: " if error.filename else ""
+    place = f"{error.filename}: " if error.filename else ""
     hints = {
         errno.ENOSPC: "make room on that file system; nothing in the vault is lost",
         errno.EACCES: "check the rights of the file or directory",
         errno.EROFS: "that file system is read-only",
     }
-    return Told(f"{where}{error.strerror or error}", hints.get(error.errno or 0, "run again with --debug to see where"))
+    return Told(f"{place}{error.strerror or error}", hints.get(error.errno or 0, "run again with --debug to see where"))
 
 
 def run() -> None:

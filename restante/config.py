@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from imap.errors import BadUrl
 from imap.url import parse_url
+from restante.schedule import cron_trigger, parse_span
 
 
 def live(_schema: JsonDict) -> None:
@@ -45,9 +48,55 @@ def _label(text: str) -> str:
     return text
 
 
+def _span(value: object) -> timedelta:
+    try:
+        return parse_span(value if isinstance(value, str) else "")
+    except ValueError:
+        raise fault("not a span of time", "write a number and s, m, h, d or w, e.g. 90s, 15m, 26h") from None
+
+
+def _cron(text: str) -> str:
+    try:
+        cron_trigger(text, "UTC")
+    except ValueError as error:
+        raise fault(f"not a cron expression: {error}", "e.g. `15 2 * * *` for a quarter past two each night") from None
+    return text
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, OSError, ValueError):
+        raise fault("not a time zone this machine knows", "write a name like Europe/Vienna, or UTC") from None
+    return text
+
+
+def _listen(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise fault("not an address to listen at", "write host:port, e.g. 127.0.0.1:8321 or [::]:8321")
+    return text
+
+
+def _percent(text: object) -> float:
+    try:
+        percent = float(str(text).removesuffix("%"))
+    except ValueError:
+        percent = 0.0
+    if not 0 < percent <= 100:
+        raise fault("not a share", "write a percentage above 0, e.g. 5%")
+    return percent / 100
+
+
 VaultUrl = Annotated[str, AfterValidator(_vault_url)]
 MailUrl = Annotated[str, AfterValidator(_mail_url)]
 Label = Annotated[str, AfterValidator(_label)]
+Span = Annotated[
+    timedelta, BeforeValidator(_span), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhdw]$"})
+]
+Share = Annotated[float, BeforeValidator(_percent), WithJsonSchema({"type": "string", "pattern": "^[0-9.]+%?$"})]
+Kind = Literal["backup", "check"]
+RPO = "How old the newest complete snapshot may get before `restante status` and the service call it late"
 
 
 class Section(BaseModel):
@@ -136,18 +185,58 @@ class Account(Section):
         examples=[["Junk", "Trash", "Trash/*"]],
         json_schema_extra=live,
     )
+    rpo: Span | None = Field(None, description=f"{RPO}. Default: the shortest of its jobs.", examples=["2h"])
+
+
+class Schedule(Section):
+    """When the service runs a job. Give `every` or `cron`."""
+
+    every: Span | None = Field(
+        None,
+        description="Run again so long after the last run began: a number and s, m, h, d or w.",
+        examples=["1h"],
+        json_schema_extra=live,
+    )
+    cron: Annotated[str, AfterValidator(_cron)] | None = Field(
+        None,
+        description="Run at the times of a crontab line's five fields: minute, hour, day, month, day of week.",
+        examples=["15 2 * * *"],
+    )
+    timezone: Annotated[str, AfterValidator(_zone)] = Field(
+        "UTC", description="The time zone that cron's times are meant in.", examples=["Europe/Vienna"]
+    )
+    jitter: Span | None = Field(
+        None,
+        description="Wait a random time, up to this long, before each run, so that not all hosts begin at once.",
+        examples=["5m"],
+    )
 
 
 class Job(Section):
-    """Accounts that are backed up together: one run, one report, shared packs."""
+    """Accounts that are backed up together, or another task of the service: one run, one report."""
 
     name: Label = Field(description="What `restante backup --job` calls it.", examples=["hourly"])
+    does: Kind = Field(
+        "backup",
+        description="What the job does: backup, or check (prove that the vault holds what it should).",
+        examples=["check"],
+    )
     accounts: list[str] = Field(
         default=["*"],
         min_length=1,
         description="Which of the accounts above, as globs over their names.",
         examples=[["*@example.org"]],
         json_schema_extra=live,
+    )
+    schedule: Schedule | None = Field(
+        None, description="When `restante run` runs it. Without, only by hand.", json_schema_extra=live
+    )
+    rpo: Span | None = Field(None, description=f"{RPO}.", examples=["4h"], json_schema_extra=live)
+    sample: Share | None = Field(
+        None,
+        description="With `does: check`: read and verify this share of the packs, drawn anew each time, not the "
+        "structure alone.",
+        examples=["5%"],
     )
 
 
@@ -162,8 +251,26 @@ class Limits(Section):
         examples=[4],
         json_schema_extra=live,
     )
+    accounts_per_server: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Accounts of one server that are backed up at the same time. Default: no bound of its own.",
+        examples=[2],
+    )
     connections: int = Field(
         2, ge=1, le=16, description="Connections to the server for each account.", examples=[2], json_schema_extra=live
+    )
+
+
+class Service(Section):
+    """The service, `restante run`."""
+
+    listen: Annotated[str, AfterValidator(_listen)] | None = Field(
+        "127.0.0.1:8321",
+        description="Where /healthz, /livez and /metrics are served, in plain HTTP and to anyone who can reach it; "
+        "null for nowhere.",
+        examples=["127.0.0.1:8321"],
     )
 
 
@@ -178,3 +285,4 @@ class Config(Section):
         json_schema_extra=live,
     )
     limits: Limits = Field(default=Limits(), description="How hard to work the mail servers.")  # type: ignore[call-arg]
+    service: Service = Field(default=Service(), description="The service, `restante run`.")  # type: ignore[call-arg]

@@ -13,6 +13,7 @@ Loc = tuple[str | int, ...]
 
 VAULT_SECRETS = ("passphrase_env", "passphrase_file", "passphrase_command", "key_file")
 ACCOUNT_SECRETS = ("password_env", "password_file", "password_command", "oauth2")
+TIMES = ("every", "cron")
 TOKENS = ("token_env", "token_file", "token_command")
 
 
@@ -37,6 +38,8 @@ def contradictions(raw: Any) -> Iterator[Contradiction]:
         path = ("accounts", number, "oauth2")
         yield from _too_many(account.get("oauth2"), path, TOKENS)
         yield from _no_token(account.get("oauth2"), path)
+    for number, job in enumerate(jobs):
+        yield from _when(job.get("schedule"), ("jobs", number, "schedule"))
     yield from _idle_globs(jobs, [account.get("name") for account in accounts])
 
 
@@ -67,10 +70,18 @@ def _no_token(section: Any, path: Loc) -> Iterator[Contradiction]:
         yield Contradiction(path, "it does not say where the token comes from", f"set one of {', '.join(TOKENS)}")
 
 
+def _when(schedule: Any, path: Loc) -> Iterator[Contradiction]:
+    given = [name for name in TIMES if schedule.get(name) is not None] if isinstance(schedule, dict) else [""]
+    if len(given) > 1:
+        yield Contradiction((*path, given[1]), "every and cron are both set", "keep one of the two")
+    if not given:
+        yield Contradiction(path, "it does not say when", "set every (e.g. `every: 1h`) or cron")
+
+
 def _idle_globs(jobs: list[dict[str, Any]], names: list[Any]) -> Iterator[Contradiction]:
     known = [name for name in names if isinstance(name, str)]
     for number, job in enumerate(jobs):
-        globs = job.get("accounts", ["*"])
+        globs = job.get("accounts", ["*"] if job.get("does", "backup") == "backup" else [])
         for place, glob in enumerate(globs if isinstance(globs, list) else []):
             if isinstance(glob, str) and not any(fnmatchcase(name, glob) for name in known):
                 where = ("jobs", number, "accounts", place)

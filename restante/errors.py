@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from enum import IntEnum
+from pathlib import Path
 from typing import NamedTuple
 
 from imap.errors import BadUrl, ImapError
@@ -55,6 +57,12 @@ def tell(error: Trouble | ImapError) -> list[Told]:
     if isinstance(error, ConfigFaults):
         return [Told(f"{error.file}:{fault.line}: {fault.message}", fault.hint) for fault in error.faults]
     return [Told(error.message, error.hint)]
+
+
+def where(error: BaseException) -> str:
+    """Return the file and line an error came from: what a report of a mistake of ours needs, and no value with it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
 def exit_code(error: Trouble | ImapError) -> Exit:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 
@@ -23,6 +26,7 @@ def set_up_logs() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     structlog.configure(
         processors=[
+            _without_addresses,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%SZ", utc=True),
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
@@ -30,3 +34,11 @@ def set_up_logs() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _without_addresses(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take out of errors what looks like an address: their text is written for the terminal of whoever asked."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = re.sub(r"[^\s\"'<>:/=]+@[^\s\"'<>,;:]+", "(address)", value)
+    return event

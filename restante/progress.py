@@ -53,8 +53,8 @@ class Bars:
 class Lines:
     """A log line at most every ten seconds, with totals only."""
 
-    def __init__(self, verb: str) -> None:
-        self._log = structlog.get_logger()
+    def __init__(self, verb: str, **said: str) -> None:
+        self._log = structlog.get_logger().bind(**said)
         self._verb = verb
         self._lock = threading.Lock()
         self._expected = self._done = self._octets = 0

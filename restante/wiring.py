@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
-from backup import SourceAccount
-from restante.config import Account, Limits
+from backup import BackupOptions, SourceAccount
+from restante.config import Account, Job, Limits
 from restante.endpoints import endpoint_of
 from restante.errors import UsageTrouble
 from restante.loading import Loaded, find_config, load_config
@@ -39,6 +40,27 @@ class Wiring:
     def limits(self) -> Limits:
         """How hard to work the mail servers."""
         return self.loaded.config.limits if self.loaded is not None else Limits()  # type: ignore[call-arg]
+
+    def backup_options(self, job: str | None = None) -> BackupOptions:
+        """Return how a backup works; its run record will tell the job's name."""
+        limits = self.limits
+        return BackupOptions(
+            accounts_at_once=limits.accounts_at_once,
+            accounts_per_server=limits.accounts_per_server,
+            connections=limits.connections,
+            job=job or "",
+        )
+
+    def again(self) -> Wiring:
+        """Return the same configuration and secret with a vault of its own, for another thread."""
+        other = Wiring(self.config, self.vault_option)
+        vars(other).update(loaded=self.loaded, secret=self.secret)
+        return other
+
+    def close(self) -> None:
+        """Let go of the vault, if it was opened."""
+        if "vault" in vars(self):
+            self.vault.close()
 
     @property
     def vault_url(self) -> str:
@@ -85,6 +107,15 @@ class Wiring:
         chosen = self._of_job(job) if job else self._configured()
         return [self._account(account) for account in chosen]
 
+    def promised(self) -> dict[str, timedelta | None]:
+        """Return every account of the configuration with its RPO: its own, else the shortest of its jobs', or None."""
+        config = self.loaded.config if self.loaded is not None else None
+        promises: dict[str, timedelta | None] = {}
+        for account in config.accounts if config is not None else ():
+            jobs = [job for job in config.jobs if job.does == "backup" and _covers(job, account)] if config else []
+            promises[account.name] = account.rpo or min((job.rpo for job in jobs if job.rpo), default=None)
+        return promises
+
     def _configured(self) -> list[Account]:
         if self.loaded is None or not self.loaded.config.accounts:
             hint = "name an account by URL (imaps://user@host), or list accounts in a configuration"
@@ -95,8 +126,7 @@ class Wiring:
         jobs = {job.name: job for job in (self.loaded.config.jobs if self.loaded else [])}
         if name not in jobs:
             raise UsageTrouble(f"no job is called {name}", hint=_suggestion(name, list(jobs), "job"))
-        globs = jobs[name].accounts
-        return [a for a in self._configured() if any(fnmatchcase(a.name, glob) for glob in globs)]
+        return [account for account in self._configured() if _covers(jobs[name], account)]
 
     def _named(self, name: str) -> Account:
         known = {account.name: account for account in (self.loaded.config.accounts if self.loaded else [])}
@@ -113,6 +143,10 @@ class Wiring:
     def _url_account(self, url: str) -> SourceAccount:
         endpoint = endpoint_of(url)
         return SourceAccount(endpoint.account, endpoint, url_login("SOURCE", endpoint.account))
+
+
+def _covers(job: Job, account: Account) -> bool:
+    return any(fnmatchcase(account.name, glob) for glob in job.accounts)
 
 
 def _suggestion(name: str, known: list[str], kind: str) -> str:

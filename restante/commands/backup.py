@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backup import AccountReport, BackupOptions, BackupReport, run_backup
+from backup import AccountReport, BackupReport, run_backup
 from restante.errors import Exit
 from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, duration, print_json, print_line, print_table, say, size
@@ -37,7 +37,7 @@ def backup(
     """Back up accounts: those named, those of a job, or all of the configuration."""
     wiring = Wiring(config, vault)
     sources = wiring.accounts(accounts or [], job)
-    opened, options = wiring.vault, _options(wiring)
+    opened, options = wiring.vault, wiring.backup_options(job)
     with stopping() as stop, watched("backing up", quiet=as_json) as progress:
         report = run_backup(
             opened, wiring.store, sources, options=options, clock=SystemClock(), progress=progress, stop=stop
@@ -46,11 +46,6 @@ def backup(
     for account in report.accounts:
         _tell_troubles(account)
     raise typer.Exit(CODES[report.status])
-
-
-def _options(wiring: Wiring) -> BackupOptions:
-    limits = wiring.limits
-    return BackupOptions(accounts_at_once=limits.accounts_at_once, connections=limits.connections)
 
 
 def _document(report: BackupReport) -> dict[str, Any]:

@@ -26,6 +26,7 @@ accounts:
 
 
 ALICE = "vault:\n  url: file:///x\naccounts:\n  - name: alice\n    url: imaps://a@b\n"
+JOB = ALICE + "jobs:\n  - name: hourly\n    schedule: "
 
 
 def write(command: Command, text: str) -> str:
@@ -71,6 +72,17 @@ def test_faults_come_as_json_too(command: Command) -> None:
         ("vault:\n  url: file:///x\nlimits:\n  connections: 99\n", 4, "less than or equal to 16"),
         (ALICE + "    password: x\n", 6, "not a setting"),
         (ALICE + "    oauth2: {}\n", 6, "token"),
+        (JOB + "{every: soon}\n", 8, "span of time"),
+        (JOB + "{every: 0h}\n", 8, "span of time"),
+        (JOB + "{every: 60}\n", 8, "span of time"),
+        (JOB + "{every: 1h, cron: '0 2 * * *'}\n", 8, "both set"),
+        (JOB + "{timezone: UTC}\n", 8, "does not say when"),
+        (JOB + "{cron: '0 2 * *'}\n", 8, "five fields"),
+        (JOB + "{cron: '0 25 * * *'}\n", 8, "not a cron expression"),
+        (JOB + "{cron: '0 2 1 * 1'}\n", 8, "both set"),
+        (JOB + "{cron: '0 2 * * 8'}\n", 8, "day of the week"),
+        (JOB + "{cron: '0 2 * * *', timezone: Mars/Olympus}\n", 8, "time zone"),
+        (ALICE + "service:\n  listen: anywhere\n", 7, "address"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_with_its_line(command: Command, text: str, line: int, words: str) -> None:
@@ -104,7 +116,7 @@ def test_the_sample_file_is_what_the_declaration_generates(command: Command) -> 
 def test_the_schema_names_every_setting_and_allows_no_other(command: Command) -> None:
     schema = command.well("config", "schema").document
     assert schema["$schema"].startswith("https://json-schema.org/")
-    assert set(schema["properties"]) == {"vault", "accounts", "jobs", "limits"}
+    assert set(schema["properties"]) == {"vault", "accounts", "jobs", "limits", "service"}
     assert schema["required"] == ["vault"]
     for section in (schema, *schema["$defs"].values()):
         assert section["additionalProperties"] is False

@@ -1,0 +1,138 @@
+"""What a job of the configuration can do: one function for each kind. A new kind is one line in `KINDS`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from backup import AccountReport, BackupReport, run_backup
+from backup.turns import Turns
+from restante.config import Job, Kind
+from restante.history import History
+from restante.judging import fair_order
+from restante.progress import Lines
+from restante.wiring import Wiring
+from vault.clock import Clock, Progress
+from vault.keys import KeyRing
+
+
+class Stopped(Exception):
+    """The service is leaving. Not an error: the job is run again at the next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run of one job: what it works with, and what tells it to stop. Its `wiring` is its own."""
+
+    wiring: Wiring
+    job: Job
+    history: History
+    turns: Turns
+    stop: threading.Event
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended: one of the words of run records; `figures` go to the log and the metrics.
+
+    `recorded` says whether the run wrote its own run record.
+    """
+
+    status: str
+    figures: Mapping[str, int | float] = field(default_factory=dict)
+    recorded: bool = False
+
+
+def run_task(task: Task) -> Result:
+    """Do what a job says. Raises whatever can go wrong."""
+    try:
+        return KINDS[task.job.does](task)
+    except Stopped:
+        return Result("interrupted")
+
+
+def _back_up(task: Task) -> Result:
+    wiring, name = task.wiring, task.job.name
+    sources = {source.account: source for source in wiring.accounts([], name)}
+    report = run_backup(
+        wiring.vault,
+        wiring.store,
+        [sources[account] for account in fair_order(sources, task.history)],
+        options=wiring.backup_options(name),
+        clock=task.clock,
+        progress=Lines("backing up", job=name),
+        stop=task.stop,
+        turns=task.turns,
+    )
+    for account in report.accounts:
+        _log_account(task, account, wiring.vault.ring)
+    return Result(report.status, _backup_figures(report), recorded=True)
+
+
+def _log_account(task: Task, account: AccountReport, ring: KeyRing) -> None:
+    """Name what did not go well by the account's id: `restante status` shows whose it is."""
+    if account.status not in ("complete", "interrupted") or account.alarms:
+        structlog.get_logger().warning(
+            "account", job=task.job.name, account=ring.account_id(account.account)[:12], status=account.status,
+            failures=len(account.failures), alarms=len(account.alarms),
+        )  # fmt: skip
+
+
+def _backup_figures(report: BackupReport) -> dict[str, int | float]:
+    statuses = [account.status for account in report.accounts]
+    return {
+        "accounts": len(statuses),
+        "accounts_partial": statuses.count("partial"),
+        "accounts_failed": statuses.count("failed"),
+        "new_messages": sum(account.new_messages for account in report.accounts),
+        "downloaded_bytes": sum(account.downloaded_octets for account in report.accounts),
+        "stored_bytes": report.store_octets,
+    }
+
+
+def _check(task: Task) -> Result:
+    from vault.check import check_vault
+
+    progress = _Stoppable(Lines("checking", job=task.job.name), task.stop)
+    sample = task.job.sample
+    report = check_vault(task.wiring.vault, read=sample is not None, sample=sample or 1.0, progress=progress)
+    affected = {a.account for found in report.damage for a in found.affects}
+    figures = {
+        "packs": report.packs,
+        "read_bytes": report.octets_read,
+        "damaged_objects": len(report.damage),
+        "damaged_accounts": len(affected),
+    }
+    return Result("damaged" if report.damage else "complete", figures)
+
+
+class _Stoppable:
+    """Progress that ends work which has nothing to save, by raising Stopped."""
+
+    def __init__(self, inner: Progress, stop: threading.Event) -> None:
+        self._inner = inner
+        self._stop = stop
+
+    def expect(self, account: str, messages: int, octets: int) -> None:
+        """Pass it on, or raise Stopped."""
+        self._look()
+        self._inner.expect(account, messages, octets)
+
+    def advance(self, account: str, messages: int, octets: int) -> None:
+        """Pass it on, or raise Stopped."""
+        self._look()
+        self._inner.advance(account, messages, octets)
+
+    def _look(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+
+KINDS: dict[Kind, Callable[[Task], Result]] = {
+    "backup": _back_up,
+    "check": _check,
+}

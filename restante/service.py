@@ -1,0 +1,304 @@
+"""The service: runs the jobs of the configuration at their times, until it is told to leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+
+from backup.turns import Turns
+from imap.errors import ImapError
+from restante import __version__
+from restante.config import Job, Kind
+from restante.errors import Exit, UsageTrouble, where
+from restante.errors import tell as told
+from restante.history import History, read_history
+from restante.kinds import Result, Task, run_task
+from restante.schedule import first_time, trigger_of
+from restante.wiring import Wiring
+from vault.clock import Clock
+from vault.errors import Trouble
+from vault.records import RunRecord, rfc3339, write_run
+
+if TYPE_CHECKING:
+    from apscheduler.events import JobSubmissionEvent
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+LEAVE_SECONDS = 8.0
+BEAT_SECONDS, LOOK_SECONDS, ALIVE_SECONDS = 10, 900.0, 60.0
+_BEAT = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """One job as it stands now."""
+
+    name: str
+    does: Kind
+    running_since: datetime | None
+    next_run: datetime | None
+    runs: Mapping[str, int]
+    figures: Mapping[str, int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that the service tells of itself. `looked` is when the history was read from the vault."""
+
+    accounts: Mapping[str, timedelta | None]
+    history: History
+    looked: datetime
+    jobs: tuple[JobState, ...]
+    alive: bool
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What this process has seen of one job."""
+
+    since: datetime | None = None
+    runs: Counter[str] = field(default_factory=Counter)
+    figures: Mapping[str, int | float] = field(default_factory=dict)
+
+
+def ready(wiring: Wiring) -> Wiring:
+    """Return a wiring with all that can be wrong at the start found wrong now. Raises Trouble, ImapError."""
+    if not scheduled(wiring):
+        hint = "give a job a `schedule` (e.g. `every: 1h`); `restante config example` shows one"
+        raise UsageTrouble("no job of the configuration has a schedule", hint=hint)
+    for job in scheduled(wiring):
+        if job.does == "backup":
+            wiring.accounts([], job.name)
+    wiring.vault.close()
+    return wiring
+
+
+def scheduled(wiring: Wiring) -> list[Job]:
+    """Return the jobs that run by themselves."""
+    jobs = wiring.loaded.config.jobs if wiring.loaded is not None else []
+    return [job for job in jobs if job.schedule is not None]
+
+
+class Service:
+    """Runs jobs. `heard` may be called from any thread; `run` returns once it was told to leave."""
+
+    def __init__(self, wiring: Wiring, clock: Clock) -> None:
+        from apscheduler.events import EVENT_JOB_MAX_INSTANCES
+        from apscheduler.executors.pool import ThreadPoolExecutor
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        self._clock = clock
+        self._log = structlog.get_logger()
+        self._orders: SimpleQueue[Literal["reload", "leave"]] = SimpleQueue()
+        self._changed = threading.Condition()
+        self._stops: dict[str, threading.Event] = {}
+        self._seen: dict[str, _Seen] = {}
+        self._leaving = False
+        self._beat = time.monotonic()
+        self._jobs: dict[str, Job] = {}
+        self._bounds: tuple[int, int | None] | None = None
+        self._adopt(wiring, self._read(wiring))
+        self._scheduler: BackgroundScheduler = BackgroundScheduler(
+            timezone="UTC",
+            executors={"default": ThreadPoolExecutor(64)},
+            job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
+        )
+        self._scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
+
+    def heard(self, number: int) -> None:
+        """Take a signal: SIGHUP reloads, SIGINT and SIGTERM leave, and the second of them leaves at once."""
+        if number == signal.SIGHUP:
+            self._orders.put("reload")
+        elif self._leaving:
+            os._exit(Exit.INTERRUPTED)
+        else:
+            self._leaving = True
+            self._orders.put("leave")
+
+    def run(self) -> Exit:
+        """Run jobs until told to leave; return COMPLETE, or INTERRUPTED where a job was under way."""
+        self._schedule({})
+        self._scheduler.add_job(self._on_beat, "interval", seconds=BEAT_SECONDS, id=_BEAT)
+        self._scheduler.start()
+        self._log.info("service started", version=__version__, jobs=len(self._jobs), accounts=len(self._accounts))
+        for _ in iter(self._orders.get, "leave"):
+            self._reload()
+        return self._leave()
+
+    def state(self) -> State:
+        """Say how things stand."""
+        with self._changed:
+            jobs = tuple(self._job_state(job) for job in self._jobs.values())
+            alive = time.monotonic() - self._beat < ALIVE_SECONDS
+            return State(self._accounts, self._history, self._looked, jobs, alive)
+
+    def _job_state(self, job: Job) -> JobState:
+        seen, planned = self._seen.setdefault(job.name, _Seen()), self._scheduler.get_job(job.name)
+        due = getattr(planned, "next_run_time", None)
+        return JobState(job.name, job.does, seen.since, due, dict(seen.runs), seen.figures)
+
+    # The configuration
+
+    def _adopt(self, wiring: Wiring, history: History) -> None:
+        with self._changed:
+            self._wiring, self._history, self._looked = wiring, history, self._clock.now()
+            self._accounts = wiring.promised()
+            self._jobs = {job.name: job for job in scheduled(wiring)}
+            bounds = (wiring.limits.accounts_at_once, wiring.limits.accounts_per_server)
+            if bounds != self._bounds:  # jobs under way go on counting in the turns that they have
+                self._bounds, self._turns = bounds, Turns(*bounds)
+
+    def _schedule(self, before: Mapping[str, Job]) -> None:
+        """Plan every job that is not planned as it should be already."""
+        for name in before.keys() - self._jobs.keys():
+            self._scheduler.remove_job(name)
+        for name, job in self._jobs.items():
+            planned = before.get(name)
+            if job.schedule is None or (planned is not None and planned.schedule == job.schedule):
+                continue
+            ended, now = self._history.ended.get(name), self._clock.now()
+            interrupted = self._history.jobs.get(name) != ended
+            first = now if interrupted else first_time(job.schedule, ended.started if ended else None, now)
+            self._scheduler.add_job(
+                self._run, trigger_of(job.schedule, first), [name], id=name, next_run_time=first, replace_existing=True
+            )
+            self._log.info("job planned", job=name, does=job.does, first=rfc3339(first))
+
+    def _reload(self) -> None:
+        old = self._wiring
+        try:
+            wiring = ready(Wiring(old.config, old.vault_option))
+            history = self._read(wiring)
+        except Exception as error:  # noqa: BLE001  (whatever is wrong with the new one, the old one goes on)
+            self._log.error("configuration refused, the old one stays", **_why(error))
+            return
+        before = dict(self._jobs)
+        self._adopt(wiring, history)
+        self._schedule(before)
+        if _listen(old) != _listen(wiring):
+            self._log.warning("service.listen counts from the next start")
+        self._log.info("configuration reloaded", jobs=len(self._jobs), accounts=len(self._accounts))
+
+    # The jobs
+
+    def _run(self, name: str) -> None:
+        """Run a job, called by the scheduler in a thread; nothing that it raises goes further."""
+        task = self._begin(name)
+        if task is None:
+            return
+        started, clock = self._clock.now(), time.monotonic()
+        self._log.info("job started", job=name, does=task.job.does)
+        try:
+            result = run_task(task)
+        except Exception as error:  # noqa: BLE001  (the service's edge: one job's trouble must not end the others)
+            self._log.error("job failed", job=name, **_why(error))
+            result = Result("failed")
+        try:
+            self._conclude(task, result, started)
+        except Exception as error:  # noqa: BLE001
+            self._log.error("the vault can't be looked at", job=name, **_why(error))
+        finally:
+            self._end(task, result)
+            seconds = round(time.monotonic() - clock, 1)
+            self._log.info("job ended", job=name, status=result.status, seconds=seconds, **result.figures)
+
+    def _begin(self, name: str) -> Task | None:
+        with self._changed:
+            job = self._jobs.get(name)
+            if self._leaving or job is None:
+                return None
+            stop = self._stops[name] = threading.Event()
+            self._seen.setdefault(name, _Seen()).since = self._clock.now()
+            return Task(self._wiring.again(), job, self._history, self._turns, stop, self._clock)
+
+    def _conclude(self, task: Task, result: Result, started: datetime) -> None:
+        """Write down how the run went, and read from the vault how things stand now."""
+        if not result.recorded:
+            finished = rfc3339(self._clock.now())
+            record = RunRecord(
+                started=rfc3339(started), finished=finished, accounts=(), tool=f"restante {__version__}",
+                job=task.job.name, kind=task.job.does, status=result.status,
+            )  # fmt: skip
+            write_run(task.wiring.store, task.wiring.vault.ring, record)
+        if not self._leaving:
+            self._look(task.wiring)
+
+    def _end(self, task: Task, result: Result) -> None:
+        task.wiring.close()
+        with self._changed:
+            seen = self._seen[task.job.name]
+            seen.since, seen.figures = None, result.figures or seen.figures
+            seen.runs[result.status] += 1
+            del self._stops[task.job.name]
+            self._changed.notify_all()
+
+    def _skipped(self, event: JobSubmissionEvent) -> None:
+        if event.job_id != _BEAT:
+            self._log.warning("job is still running, this turn is skipped", job=event.job_id)
+
+    # The vault
+
+    def _read(self, wiring: Wiring) -> History:
+        own = wiring.again()
+        try:
+            return read_history(own.vault, own.promised())
+        finally:
+            own.close()
+
+    def _look(self, wiring: Wiring) -> None:
+        history = read_history(wiring.vault, wiring.promised())
+        with self._changed:
+            if self._wiring.vault_url == wiring.vault_url:
+                self._history, self._looked = history, self._clock.now()
+
+    def _on_beat(self) -> None:
+        """Show that scheduler and threads are alive, and see now and then what others did to the vault."""
+        self._beat = time.monotonic()
+        if (self._clock.now() - self._looked).total_seconds() > LOOK_SECONDS:
+            own = self._wiring.again()
+            try:
+                self._look(own)
+            except (Trouble, ImapError) as error:
+                self._log.warning("the vault can't be looked at", **_why(error))
+            finally:
+                own.close()
+
+    # The end
+
+    def _leave(self) -> Exit:
+        """Let running jobs write their checkpoints, for as long as we have; never returns where one does not end."""
+        self._leaving = True
+        self._scheduler.shutdown(wait=False)
+        with self._changed:
+            under_way = list(self._stops)
+            self._log.info("leaving", jobs_under_way=len(under_way))
+            for stop in self._stops.values():
+                stop.set()
+            ended = self._changed.wait_for(lambda: not self._stops, LEAVE_SECONDS)
+        if not ended:
+            self._log.warning("left without a checkpoint; what the last one covers is safe", jobs=len(self._stops))
+            sys.stderr.flush()
+            os._exit(Exit.INTERRUPTED)
+        return Exit.INTERRUPTED if under_way else Exit.COMPLETE
+
+
+def _listen(wiring: Wiring) -> str | None:
+    return wiring.loaded.config.service.listen if wiring.loaded is not None else None
+
+
+def _why(error: Exception) -> dict[str, Any]:
+    """Return an error as fields of one log line."""
+    if isinstance(error, Trouble | ImapError):
+        first, *more = told(error)
+        return {"error": first.message, "hint": first.hint} | ({"more_faults": len(more)} if more else {})
+    return {"error": f"{type(error).__name__} in {where(error)}", "hint": "`restante --debug` shows more by hand"}
