@@ -16,7 +16,9 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /opt/restante/bin/pip uninstall --yes pip
 
 FROM python:3.13-slim-bookworm
-RUN useradd --uid 10001 --create-home --home-dir /var/lib/restante --shell /usr/sbin/nologin restante
+RUN pip uninstall --yes --root-user-action=ignore pip \
+ && useradd --uid 10001 --create-home --home-dir /var/lib/restante --shell /usr/sbin/nologin restante \
+ && install --directory --owner=restante --group=restante --mode=0700 /var/lib/restante/cache
 COPY --from=build /opt/restante /opt/restante
 ENV PATH=/opt/restante/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -24,7 +26,12 @@ ENV PATH=/opt/restante/bin:$PATH \
     XDG_CACHE_HOME=/var/lib/restante/cache
 USER 10001:10001
 WORKDIR /var/lib/restante
-# Only the disposable cache is written, so the rest may be read-only: docker run --read-only -v cache:/var/lib/restante
-VOLUME /var/lib/restante
+# Only the disposable cache is written, so the rest may be read-only: docker run --read-only -v cache:/var/lib/restante/cache
+VOLUME /var/lib/restante/cache
+EXPOSE 8321
+# It hears SIGTERM, SIGINT and SIGHUP itself, also as the first process of the container, and leaves no child behind.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=60s --timeout=20s --start-period=5m CMD ["restante", "run", "--probe"]
 ENTRYPOINT ["restante"]
-CMD ["--help"]
+# Reads /etc/restante/config.yaml.
+CMD ["run"]
