@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from imap.arguments import astring
@@ -16,6 +18,7 @@ _ROLES = {
     r.lower(): r for r in ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important")
 }
 _AT_ONCE = 50
+_BARE_STATUS = re.compile(rb"\* STATUS (.+) \(([^()]*)\)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +130,29 @@ def _lines(responses: Iterable[Response], verb: bytes) -> dict[bytes, _Line]:
     return lines
 
 
-def _statuses(responses: Iterable[Response], known: Iterable[bytes]) -> Iterable[tuple[bytes, MailboxStatus]]:
-    """Read `* STATUS name (…)`, under the name that LIST gave the mailbox."""
+def _statuses(responses: Iterable[Response], known: Iterable[bytes]) -> Iterator[tuple[bytes, MailboxStatus]]:
+    """Read `* STATUS name (…)`, under the name that LIST gave the mailbox. What names none of them says nothing."""
     by_key = {_key(raw): raw for raw in known}
     for response in responses:
         if kind_of(response)[0] != b"STATUS":
             continue
+        for name, items in _status_lines(response):
+            raw = by_key.get(_key(name))
+            status = _numbers(items)
+            if raw is not None and status is not None:
+                yield raw, status
+                break
+
+
+def _status_lines(response: Response) -> Iterator[tuple[bytes, list[Value]]]:
+    """Yield the ways to read a line, the right one first; GNU's imap4d writes names with blanks and brackets bare."""
+    with suppress(ConnectionLost):
         match tokens(response, 8):
             case [(bytes() | None) as name, list(items), *_]:
-                raw = by_key.get(_key(name or b"NIL"))
-                status = _numbers(items)
-                if raw is not None and status is not None:
-                    yield raw, status
-            case _:
-                raise _odd()
+                yield name or b"NIL", items
+    bare = _BARE_STATUS.fullmatch(response.text)
+    if bare and not response.literals:
+        yield bare[1], [*bare[2].split()]
 
 
 def _numbers(items: Sequence[Value]) -> MailboxStatus | None:

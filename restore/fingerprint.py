@@ -18,7 +18,8 @@ _BLANK = re.compile(rb"\s+")
 # A server's mark for an octet it does not like: Cyrus writes X, Dovecot 0x80 for NUL.
 _EIGHT_BIT = re.compile(rb"[X\x00\x80-\xff]+")
 _OWN_HEADERS = re.compile(
-    rb"^(?:status|x-status|x-uid|x-keywords|content-length):.*(?:\n[ \t].*)*\n?", re.IGNORECASE | re.MULTILINE
+    rb"^(?:status|x-status|x-uid|x-keywords|x-imap|x-imapbase|content-length):.*(?:\n[ \t].*)*\n?",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 
@@ -46,7 +47,7 @@ def entry_fingerprint(entry: CatalogueEntry) -> bytes | None:
 
 def body_fingerprint(octets: bytes) -> bytes:
     """Return 16 octets of a whole message, for those without Message-ID: line ends, last newline and 8 bits aside."""
-    text = octets.replace(b"\r\n", b"\n").replace(b"\r", b"").rstrip(b"\n \t")
+    text = octets.replace(b"\r\n", b"\n").replace(b"\r", b"").rstrip(b"\n")
     head, blank, body = text.partition(b"\n\n")
     head = _OWN_HEADERS.sub(b"", head + b"\n").rstrip(b"\n")
     return _hash([_EIGHT_BIT.sub(b"X", part) for part in (head, blank, body)])

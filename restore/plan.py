@@ -147,7 +147,8 @@ def describe_plan(plan: RestorePlan) -> Iterator[str]:
 
 
 _ESCAPE = re.compile(r"%(?=[0-9A-F]{2})")
-_RISKY = re.compile(r"""^[ ~#]|[ ]$|^\.+|["\\%*&./<>:|?\x00-\x1f\x7f^]""")
+# Cyrus refuses most of these, `%` among them; Courier characters beyond U+FFFF.
+_RISKY = re.compile(r"""^[ ~#]|[ ]$|^\.+|["\\%*&./<>:;|?!`=^{}\[\]\x00-\x1f\x7f\U00010000-\U0010ffff]""")
 
 
 def target_name(levels: Sequence[str], prefix: str, delimiter: str | None) -> tuple[str, bool]:
@@ -161,9 +162,12 @@ def target_name(levels: Sequence[str], prefix: str, delimiter: str | None) -> tu
 
 
 def safe_name(levels: Sequence[str], prefix: str, delimiter: str | None) -> str:
-    """Return a name with every character escaped that some server refuses, for when the plain one is refused."""
-    parts = [_RISKY.sub(lambda m: "".join(f"%{ord(c):02X}" for c in m[0]), level) for level in levels]
-    return _below(prefix, (delimiter or "%2F").join(parts), delimiter)
+    """Return a name for when the plain one is refused: each character that some server refuses as `=` and its octets.
+
+    The octets are UTF-8 in hexadecimal, as in quoted-printable, so it can be read back.
+    """
+    parts = [_RISKY.sub(lambda m: "".join(f"={o:02X}" for o in m[0].encode()), level) for level in levels]
+    return _below(prefix, (delimiter or "=2F").join(parts), delimiter)
 
 
 def _below(prefix: str, name: str, delimiter: str | None) -> str:

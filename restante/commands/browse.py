@@ -15,9 +15,10 @@ from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import print_json, print_line, print_table, size, utc
 from restante.when import wanted
 from restante.wiring import Wiring
+from restore.plan import source_levels
 from vault.catalogue import readable
 from vault.ids import BlobId
-from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot
+from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot, Tree
 from vault.vault import Vault
 
 SHORTEST_ID, SHOWN_ID = 4, 12
@@ -185,17 +186,27 @@ def diff(
     """Tell what came, went, moved and changed flags between two snapshots."""
     opened = Wiring(config, vault).vault
     first, second = find(opened, before), find(opened, after)
-    found = compare(_placed(opened, first), _placed(opened, second))
+    found = compare(*_placed(opened, first, second))
     print_json(_difference_document(first, second, found)) if as_json else _print_difference(found)
 
 
-def _placed(vault: Vault, snapshot: Snapshot) -> dict[str, Iterator[Placed]]:
-    return {box.name: _messages(vault, box) for box in vault.tree(snapshot).mailboxes}
+def _placed(vault: Vault, *snapshots: Snapshot) -> list[dict[str, Iterator[Placed]]]:
+    """Return the messages of each by mailbox; named by levels where the servers' separators or prefixes differ."""
+    trees = [vault.tree(snapshot) for snapshot in snapshots]
+    ways = {(tree.prefix, box.delimiter) for tree in trees for box in tree.mailboxes if box.name != "INBOX"}
+
+    def name(tree: Tree, box: Mailbox) -> str:
+        return box.name if len(ways) <= 1 else "/".join(source_levels(box, tree.prefix))
+
+    return [
+        {name(tree, box): _messages(vault, box, name(tree, box)) for box in tree.mailboxes if box.selectable}
+        for tree in trees
+    ]
 
 
-def _messages(vault: Vault, box: Mailbox) -> Iterator[Placed]:
+def _messages(vault: Vault, box: Mailbox, name: str) -> Iterator[Placed]:
     for row, (_uid, flags) in zip(vault.rows(box), vault.flags(box), strict=True):
-        yield Placed(box.name, row.uid, row.blob, flags)
+        yield Placed(name, row.uid, row.blob, flags)
 
 
 def _difference_document(before: Snapshot, after: Snapshot, found: Difference) -> dict[str, Any]:

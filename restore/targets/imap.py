@@ -19,7 +19,7 @@ from restore.errors import MailboxRefused
 from restore.fingerprint import identity
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey, TargetMailbox
 from restore.plan import INBOX, safe_name, target_name
-from restore.targets.imap_box import Box, fingerprints, kept_flags, placed_as, read_window, store_again, windows_of
+from restore.targets.imap_box import Box, complete_flags, fingerprints, kept_flags, placed_as, read_window, windows_of
 
 ResultT = TypeVar("ResultT")
 
@@ -91,6 +91,7 @@ class ImapTarget:
         def count(session: Session) -> None:
             opened = session.select(box.raw)
             box.permanent = opened.permanent_flags
+            box.first_new = opened.uidnext or 1
             box.held = fingerprints(session, opened)
 
         self._patiently(count)
@@ -141,15 +142,15 @@ class ImapTarget:
             raise _CutShort(cause, placed)
         return placed
 
-    def _flag_again(self, box: Box, stored: Sequence[tuple[Appended, Replay]]) -> dict[int, str]:
-        """Give flags by STORE where the server forgets them in APPEND; say for which UIDs that failed."""
+    def _flag_again(self, box: Box, stored: Sequence[tuple[Appended, Replay]]) -> str:
+        """Give flags by STORE where the server forgets them in APPEND; say why that failed, if it did."""
         if not stored:
-            return {}
+            return ""
         try:
-            self._patiently(lambda session: store_again(session, box.raw, stored))
+            self._patiently(lambda session: complete_flags(session, box, stored))
         except (Refused, ConnectionLost, Throttled) as error:
-            return {done.uid: error.message for done, _ in stored if done.uid}
-        return {}
+            return error.message
+        return ""
 
     def _arrived(self, box: Box, batch: Sequence[Replay], waits: _Waits) -> list[Placed]:
         """After a lost answer: say which of the next messages arrived all the same, up to the first that did not."""
@@ -161,8 +162,9 @@ class ImapTarget:
                 if now[key] <= box.held[key]:
                     break
                 box.held[key] += 1
-                arrived.append(Placed())
-            return arrived
+                arrived.append((Appended(None), replay))
+        lost = self._flag_again(box, arrived)
+        return [placed_as(result, replay.flags, box, lost) for result, replay in arrived]
 
     def read_back(self, planned: PlannedMailbox) -> Iterator[ReadBack]:
         """Yield all messages of a mailbox."""

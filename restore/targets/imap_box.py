@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 
 from imap.model import Appended, Opened
 from imap.session import Session
-from restore.fingerprint import body_fingerprint, fingerprint
+from restore.fingerprint import body_fingerprint, fingerprint, identity
 from restore.model import Placed, ReadBack, Replay
 from vault.gate import Gate
 from vault.model import Flags
@@ -29,18 +29,45 @@ class Box:
         self.lock = threading.Lock()
         self.permanent: frozenset[str] | None = None
         self.held: Counter[bytes] = Counter()
+        self.first_new = 1
+        """Messages below this UID were there before us."""
+        self.completed: set[int] = set()
 
 
-def store_again(session: Session, raw: bytes, stored: Sequence[tuple[Appended, Replay]]) -> None:
-    """Give flags by STORE where the server forgets them in APPEND."""
+def complete_flags(session: Session, box: Box, stored: Sequence[tuple[Appended, Replay]]) -> None:
+    """Give flags by STORE where the server forgets them in APPEND: as its profile says, or as we see for ourselves.
+
+    We look where the server told no UID (no UIDPLUS, or a lost answer): GNU's imap4d forgets all flags over Maildir.
+    """
     forgets = set(session.profile.flags_after_append)
-    flagged = [(done.uid, sorted(forgets & set(replay.flags))) for done, replay in stored if done.uid]
-    if not any(flags for _, flags in flagged):
+    done = [(result.uid, replay) for result, replay in stored if result.error is None]
+    known = [(uid, sorted(forgets & set(replay.flags))) for uid, replay in done if uid]
+    unknown = [replay for uid, replay in done if not uid and kept_flags(replay.flags, box)]
+    if not unknown and not any(flags for _, flags in known):
         return
-    session.select(raw)
-    for uid, flags in flagged:
-        if flags:
-            session.store_flags([uid], flags, add=True)
+    session.select(box.raw)
+    with box.lock:
+        found = _lacking(session, box, unknown) if unknown else []
+        by_flags: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+        for uid, flags in (*known, *found):
+            by_flags[tuple(flags)].append(uid)
+        for lacking, uids in by_flags.items():
+            if lacking:
+                session.store_flags(uids, lacking, add=True)
+        box.completed.update(uid for uid, _ in found)
+
+
+def _lacking(session: Session, box: Box, replays: Sequence[Replay]) -> list[tuple[int, list[str]]]:
+    """Find the messages among those that came since the restore began, and say which flags each lacks."""
+    expected: defaultdict[bytes, list[Flags]] = defaultdict(list)
+    for replay in replays:
+        expected[identity(replay.octets)].append(kept_flags(replay.flags, box))
+    have = {uid: flags for uid, flags in session.flags(box.first_new) if uid >= box.first_new}
+    found = []
+    for uid, key in _keyed(session, [uid for uid in have if uid not in box.completed]):
+        if expected[key]:
+            found.append((uid, sorted(set(expected[key].pop()) - set(have[uid]))))
+    return found
 
 
 def kept_flags(flags: Flags, box: Box) -> Flags:
@@ -54,16 +81,14 @@ def kept_flags(flags: Flags, box: Box) -> Flags:
     )
 
 
-def placed_as(done: Appended, flags: Flags, box: Box, lost: Mapping[int, str]) -> Placed:
-    """Say what became of a message; `lost` are UIDs whose flags could not be completed, and why."""
+def placed_as(done: Appended, flags: Flags, box: Box, lost: str) -> Placed:
+    """Say what became of a message; `lost` says why flags could not be completed, where that is so."""
     if done.error is not None:
         return Placed(done.error)
     dropped = [flag for flag in flags if flag not in kept_flags(flags, box)]
     altered = [f"the server keeps no {' '.join(dropped)}"] if dropped else []
     altered += [f"the server would not take its {what}" for what in done.altered]
-    altered += (
-        [f"its flags could not be completed: {lost[done.uid]}"] if done.uid is not None and done.uid in lost else []
-    )
+    altered += [f"its flags could not be completed: {lost}"] if lost and flags else []
     return Placed(altered=tuple(altered))
 
 
@@ -73,19 +98,22 @@ def _uids(session: Session, opened: Opened) -> list[int]:
 
 
 def fingerprints(session: Session, opened: Opened) -> Counter[bytes]:
-    """Count the open mailbox's messages; those without Message-ID are read whole."""
-    found: Counter[bytes] = Counter()
+    """Count the open mailbox's messages."""
+    return Counter(key for _, key in _keyed(session, _uids(session, opened)))
+
+
+def _keyed(session: Session, uids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield what each message is recognised by; those without Message-ID are read whole, and come last."""
     without: list[int] = []
-    for header in session.headers(_uids(session, opened)):
+    for header in session.headers(uids):
         key = fingerprint(header.octets)
         if key is None:
             without.append(header.uid)
         else:
-            found[key] += 1
-    for _, octets, _ in session.messages(without):
+            yield header.uid, key
+    for uid, octets, _ in session.messages(without):
         if octets is not None:
-            found[body_fingerprint(octets)] += 1
-    return found
+            yield uid, body_fingerprint(octets)
 
 
 def windows_of(session: Session, raw: bytes) -> list[list[int]]:

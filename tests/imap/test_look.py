@@ -11,7 +11,7 @@ from imap.model import MailboxStatus
 from tests.corpus import DOTTED_NAMES, MAILBOX_NAMES, plain_mail
 from tests.imap.conftest import Open
 from tests.imap.scripted import Reply, scripted_session
-from tests.servers import CyrusServer, DovecotServer
+from tests.servers import CyrusServer, DovecotServer, Imap4dServer
 
 BARE = {
     "LIST-STATUS",
@@ -115,6 +115,18 @@ def test_names_come_as_atoms_quoted_and_literals_and_other_responses_are_ignored
     assert seen['quo"ted \\'].problem == "the server says: broken"
     assert seen['quo"ted \\'].delimiter is None
     assert seen["NIL"].delimiter == "\\"
+
+
+def test_names_that_imap4d_writes_bare_are_read(imap4d: Imap4dServer, open_account: Open) -> None:
+    user = imap4d.new_user()
+    names = {*MAILBOX_NAMES, "two words", '(a) "b" [c]'}
+    with imap4d.open(user.name) as raw:
+        for name in names:
+            raw.create(name, subscribe=True)
+            raw.append(name, plain_mail())
+    seen = {mailbox.name: mailbox for mailbox in open_account(imap4d, user.name).look() if mailbox.status}
+    assert {name for name, mailbox in seen.items() if mailbox.status and mailbox.status.messages == 1} == names
+    assert {name for name, mailbox in seen.items() if mailbox.subscribed} == names
 
 
 def test_a_status_without_numbers_is_a_problem_of_that_mailbox_alone() -> None:

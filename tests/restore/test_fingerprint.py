@@ -46,6 +46,11 @@ def test_what_servers_do_to_octets_changes_no_fingerprint() -> None:
     )
 
 
+def test_messages_of_nothing_but_blanks_stay_apart() -> None:
+    assert len({identity(mail) for mail in (b" ", b"\r\n", b"\t\r\n")}) == 3
+    assert identity(b" ") == identity(b" \r\n")
+
+
 def test_a_body_that_looks_like_a_header_is_none() -> None:
     body = b"\r\n" + plain_mail(3)
     assert fingerprint(body) is None
