@@ -1,0 +1,5 @@
+"""What tests across servers share."""
+
+from tests.cli.conftest import command
+
+__all__ = ["command"]

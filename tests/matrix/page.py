@@ -1,0 +1,55 @@
+"""Writes `docs/matrix.md` from what is declared: `python -m tests.matrix.page`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.cli.command import ROOT
+from tests.matrix.expectations import EXPECTED, Expectation
+
+PAGE = ROOT / "docs" / "matrix.md"
+
+HEAD = """\
+# Server to server
+
+What comes back when an account of one server is restored to another, as measured: each row stands for a test against
+real servers that fills the source with hard mails, flags, keywords, dates and mailbox names, backs it up, restores it,
+reads the target back, backs the target up too and compares both snapshots with `restante diff`. Whatever is not named
+here comes back as it was: octets, flags, keywords, dates, names, subscriptions. A second restore adds nothing, except
+where this page says so.
+
+What is refused stands in the report of the restore with the target's words; what is altered can be found with
+`restante restore --verify`. None of it is lost: the vault keeps every message as the source gave it, and
+`restante cat` or a restore to `eml:DIR` gives the exact octets.
+
+This page is written from `tests/matrix/expectations.py`; don't change it by hand.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    return "\n".join([HEAD, *(line for target in EXPECTED.values() for line in _section(target))]).rstrip() + "\n"
+
+
+def _section(target: Expectation) -> Iterator[str]:
+    yield from (f"## To {target.title}", "", "| from | kept | altered | refused |", "|---|---|---|---|")
+    for kind, source in EXPECTED.items():
+        met = [rule for rule in target.rules if kind in rule.sources]
+        altered = "; ".join(rule.what + " (*)" * rule.again for rule in met if rule.kind == "altered")
+        refused = "; ".join(rule.what for rule in met if rule.kind == "refused")
+        kept = "all else" if met else "all"
+        yield f"| {source.title} | {kept} | {altered or '–'} | {refused or '–'} |"
+    yield ""
+    if any(rule.again for rule in target.rules):
+        yield from ("(*) Such a message can't be recognised afterwards: a second restore brings it once more.", "")
+    if target.names:
+        names = ", ".join(f"`{old}` → `{new}`" for old, new in target.names.items())
+        yield from (f"Names that it won't have are made legal, reversibly: {names}.", "")
+    if target.levels_are_mailboxes:
+        yield from ("A level that only holds other mailboxes becomes a mailbox of its own.", "")
+    if target.no_parents:
+        yield f"An empty mailbox that holds others stays a mere level, and the report says so: “{target.no_parents}”."
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
