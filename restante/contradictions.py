@@ -13,6 +13,7 @@ Loc = tuple[str | int, ...]
 
 VAULT_SECRETS = ("passphrase_env", "passphrase_file", "passphrase_command", "key_file")
 ACCOUNT_SECRETS = ("password_env", "password_file", "password_command", "oauth2")
+ONLY_WITH = {"sample": ("check",), "rpo": ("backup",)}
 TIMES = ("every", "cron")
 TOKENS = ("token_env", "token_file", "token_command")
 
@@ -40,6 +41,7 @@ def contradictions(raw: Any) -> Iterator[Contradiction]:
         yield from _no_token(account.get("oauth2"), path)
     for number, job in enumerate(jobs):
         yield from _when(job.get("schedule"), ("jobs", number, "schedule"))
+        yield from _misplaced(job, ("jobs", number))
     yield from _idle_globs(jobs, [account.get("name") for account in accounts])
 
 
@@ -76,6 +78,14 @@ def _when(schedule: Any, path: Loc) -> Iterator[Contradiction]:
         yield Contradiction((*path, given[1]), "every and cron are both set", "keep one of the two")
     if not given:
         yield Contradiction(path, "it does not say when", "set every (e.g. `every: 1h`) or cron")
+
+
+def _misplaced(job: dict[str, Any], path: Loc) -> Iterator[Contradiction]:
+    does = job.get("does", "backup")
+    for name, kinds in ONLY_WITH.items():
+        if job.get(name) is not None and does not in kinds:
+            hint = f"take it out, or set `does` to {' or '.join(kinds)}"
+            yield Contradiction((*path, name), f"{name} means nothing to a job that does {does}", hint)
 
 
 def _idle_globs(jobs: list[dict[str, Any]], names: list[Any]) -> Iterator[Contradiction]:

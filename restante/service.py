@@ -104,6 +104,7 @@ class Service:
         self._stops: dict[str, threading.Event] = {}
         self._seen: dict[str, _Seen] = {}
         self._leaving = False
+        self._reloading = threading.Lock()
         self._beat = time.monotonic()
         self._jobs: dict[str, Job] = {}
         self._bounds: tuple[int, int | None] | None = None
@@ -132,7 +133,8 @@ class Service:
         self._scheduler.start()
         self._log.info("service started", version=__version__, jobs=len(self._jobs), accounts=len(self._accounts))
         for _ in iter(self._orders.get, "leave"):
-            self._reload()
+            # Not in this thread: a new vault that does not answer must not keep us from leaving.
+            threading.Thread(target=self._reload, name="reload", daemon=True).start()
         return self._leave()
 
     def state(self) -> State:
@@ -175,17 +177,19 @@ class Service:
             self._log.info("job planned", job=name, does=job.does, first=rfc3339(first))
 
     def _reload(self) -> None:
-        old = self._wiring
         try:
-            wiring = ready(Wiring(old.config, old.vault_option))
-            history = self._read(wiring)
+            with self._reloading:
+                self._take_over(ready(Wiring(self._wiring.config, self._wiring.vault_option)))
         except Exception as error:  # noqa: BLE001  (whatever is wrong with the new one, the old one goes on)
             self._log.error("configuration refused, the old one stays", **_why(error))
+
+    def _take_over(self, wiring: Wiring) -> None:
+        history, before, listened = self._read(wiring), dict(self._jobs), _listen(self._wiring)
+        if self._leaving:
             return
-        before = dict(self._jobs)
         self._adopt(wiring, history)
         self._schedule(before)
-        if _listen(old) != _listen(wiring):
+        if listened != _listen(wiring):
             self._log.warning("service.listen counts from the next start")
         self._log.info("configuration reloaded", jobs=len(self._jobs), accounts=len(self._accounts))
 

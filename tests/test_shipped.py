@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ import yaml
 from restante.cli import app
 from restante.loading import load_config
 from restante.metrics import METRICS
+from tests.cli.command import Command, bare_command
+from tests.secret import new_secret
+from tests.servers.process import Server, find_program, free_ports
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
@@ -25,6 +29,12 @@ ALERTS = yaml.safe_load((ROOT / "docs" / "monitoring" / "alerts.yaml").read_text
 DASHBOARD = json.loads((ROOT / "docs" / "monitoring" / "grafana.json").read_text())
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 PLACE = "/etc/restante/config.yaml"
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """The command on an empty machine."""
+    return bare_command(tmp_path)
 
 
 def instructions(name: str) -> list[str]:
@@ -92,6 +102,32 @@ def test_compose_runs_the_image_read_only_with_a_sound_configuration(tmp_path: P
     bucket = config.vault.url.split("/")[2]
     assert COMPOSE["services"]["store"]["volumes"] == [f"store:/data/{bucket}"]
     assert "http://store:9000" in config.vault.url
+
+
+def test_the_store_of_compose_takes_a_vault_with_the_keys_that_compose_gives(command: Command) -> None:
+    store, data, secret = COMPOSE["services"]["store"], command.cwd / "data", new_secret()
+    place = store["volumes"][0].split(":")[1]
+    (data / Path(place).relative_to("/data")).mkdir(parents=True)
+    program = find_program(str(Path(sys.executable).parent / "rclone"), "rclone")
+    assert program is not None
+    (port,) = free_ports(1)
+    told = {"/data": str(data), ":9000": f"127.0.0.1:{port}"}
+    env = {key: filled(text, secret) for key, text in store["environment"].items()}
+    words = [program, *(told.get(word, word) for word in store["command"])]
+    server = Server(words, [port], command.cwd / "store.log", {"HOME": str(command.cwd), **env})
+    server.start()
+    try:
+        given = COMPOSE["services"]["restante"]["environment"]
+        ready = command.with_(**{key: filled(text, secret) for key, text in given.items()})
+        url = yaml.safe_load(COMPOSE["configs"]["restante"]["content"])["vault"]["url"]
+        url = url.replace("http://store:9000", f"http://127.0.0.1:{port}")
+        ready.well("init", "--vault", url, RESTANTE_PASSPHRASE=new_secret())
+    finally:
+        server.kill()
+
+
+def filled(text: str, secret: str) -> str:
+    return text.replace("${S3_SECRET:?set it in .env}", secret)
 
 
 def check(text: str, folder: Path) -> Any:

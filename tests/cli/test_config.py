@@ -82,6 +82,8 @@ def test_faults_come_as_json_too(command: Command) -> None:
         (JOB + "{cron: '0 2 1 * 1'}\n", 8, "both set"),
         (JOB + "{cron: '0 2 * * 8'}\n", 8, "day of the week"),
         (JOB + "{cron: '0 2 * * *', timezone: Mars/Olympus}\n", 8, "time zone"),
+        (ALICE + "jobs:\n  - name: hourly\n    sample: 5%\n", 8, "sample means nothing"),
+        (ALICE + "jobs:\n  - name: proof\n    does: check\n    rpo: 5h\n", 9, "rpo means nothing"),
         (ALICE + "service:\n  listen: anywhere\n", 7, "address"),
     ],
 )  # fmt: skip
@@ -130,7 +132,8 @@ def test_every_setting_commented_out_in_the_sample_is_valid_when_it_is_put_in(tm
     file = tmp_path / "one.yaml"
     for number in settings:
         file.write_text("\n".join([*lines[:number], lines[number].replace("# ", "", 1), *lines[number + 1 :]]))
-        assert all("both set" in message for message in messages(file)), lines[number]
+        expected = ("both set", "means nothing")
+        assert all(any(words in message for words in expected) for message in messages(file)), lines[number]
 
 
 def messages(file: Path) -> list[str]:

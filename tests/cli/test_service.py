@@ -13,7 +13,7 @@ import pytest
 from tests.cli.command import Command, assert_one_error
 from tests.cli.serving import Serving
 from tests.proxy import cutting_proxy
-from tests.servers import DovecotServer
+from tests.servers import DovecotServer, RcloneS3
 from tests.servers.maildir import deliver
 
 _numbers = itertools.count()
@@ -131,6 +131,39 @@ def test_a_job_never_overlaps_itself_and_accounts_at_once_bounds_all_jobs_togeth
     }
 
 
+def test_the_account_that_waits_longest_is_read_first(serving: Serving, anna: str, dovecot: DovecotServer) -> None:
+    serving("backup", anna)
+    with cutting_proxy(dovecot.port, [10], stall=True) as proxy:
+        serving.account(dovecot, waiting := dovecot.new_user().name, port=proxy.port)
+        serving.config["limits"] = {"accounts_at_once": 1}
+        serving.job("hourly", every="1h")
+        with serving.running() as process:
+            assert proxy.stalled.wait(30)
+            assert serving.leave(process) == 130
+    last = {account["account"]: account["last_run"] for account in serving.status()["accounts"]}
+    assert last == {anna: "interrupted", waiting: "interrupted"}
+
+
+def test_a_store_that_falls_silent_keeps_nobody_from_leaving(
+    serving: Serving, anna: str, dovecot: DovecotServer
+) -> None:
+    store = RcloneS3.start()
+    try:
+        serving.command.env.update(store.environment)
+        serving.config["vault"]["url"] = store.vault_url("mail/vault")
+        serving("init")
+        serving.job("often", every="1s")
+        with serving.running() as process:
+            serving.await_("job ended", job="often", status="complete")
+            store.pause()
+            runs = len(serving.log("job ended"))
+            serving.await_("job started", times=runs + 1)
+            assert serving.leave(process, seconds=10) == 130
+            assert serving.log("left without a checkpoint; what the last one covers is safe")
+    finally:
+        store.remove()
+
+
 @pytest.mark.slow
 def test_turns_missed_while_the_process_stood_still_become_one(serving: Serving, anna: str) -> None:
     serving.job("often", every="3s")
@@ -148,15 +181,16 @@ def test_sighup_takes_a_new_configuration_and_refuses_a_faulty_one_in_one_line(s
     with serving.running() as process:
         serving.await_("job ended", job="often")
         serving.config["jobs"][0]["schedule"] = {"every": "soon"}
-        serving.config["accounts"][0]["secret"] = "x"
+        serving.config["accounts"] *= 2
         serving.write()
         process.send_signal(signal.SIGHUP)
         refused = serving.await_("configuration refused, the old one stays")
         assert refused["more_faults"] == "1"
         assert "restante.yaml:" in refused["error"]
+        assert "two accounts are called (address)" in refused["error"]
         serving.await_("job ended", times=len(serving.log("job ended", job="often")) + 2, job="often")
 
-        del serving.config["accounts"][0]["secret"]
+        del serving.config["accounts"][1]
         serving.config["jobs"] = []
         serving.job("other", every="1s")
         serving.write()

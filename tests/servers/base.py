@@ -44,6 +44,10 @@ class DataServer:
         self._server.stop()
         self._server.start()
 
+    def pause(self) -> None:
+        """Fall silent until it is ended: connections stay, answers don't come."""
+        self._server.pause()
+
     def remove(self) -> None:
         """End the server and delete its data."""
         self.kill()

@@ -104,6 +104,11 @@ class Server:
             process.wait(STOP_SECONDS)
         _kill(process)
 
+    def pause(self) -> None:
+        """Let it stand still, connections open, until it is ended."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
     def kill(self) -> None:
         """End it at once, as a power cut does."""
         process, self.process = self.process, None
