@@ -6,6 +6,7 @@ import itertools
 import shutil
 import signal
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -166,14 +167,36 @@ def test_a_store_that_falls_silent_keeps_nobody_from_leaving(
 
 @pytest.mark.slow
 def test_turns_missed_while_the_process_stood_still_become_one(serving: Serving, anna: str) -> None:
-    serving.job("often", every="3s")
+    serving.job("often", every="5s")
     with serving.running() as process:
         serving.await_("job ended", job="often")
+        first = datetime.fromisoformat(serving.await_("job planned")["first"])
         process.send_signal(signal.SIGSTOP)
-        time.sleep(10)
+        # Three turns go by, and four seconds are left to the next.
+        time.sleep(max(0, first.timestamp() + 16 - time.time()))
         process.send_signal(signal.SIGCONT)
         serving.await_("job ended", times=3, job="often")
-        assert serving.log("job is still running, this turn is skipped") == []
+        _, made_up, regular, *_ = (
+            datetime.fromisoformat(line["timestamp"]) for line in serving.log("job started", job="often")
+        )
+        assert regular - made_up >= timedelta(seconds=2)
+
+
+def test_a_run_that_was_interrupted_begins_again_at_the_next_start_though_it_is_not_due(
+    serving: Serving, anna: str, dovecot: DovecotServer
+) -> None:
+    serving.job("hourly", every="1h")
+    serving("backup", "--job", "hourly")
+    with cutting_proxy(dovecot.port, [10], stall=True) as proxy:
+        serving.account(dovecot, dovecot.new_user().name, port=proxy.port)
+        serving.write()
+        process = serving.command.process("backup", "--job", "hourly")
+        assert proxy.stalled.wait(30)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        assert process.returncode == 130
+        with serving.running():
+            assert serving.await_("job ended", job="hourly")["status"] == "complete"
 
 
 def test_sighup_takes_a_new_configuration_and_refuses_a_faulty_one_in_one_line(serving: Serving, anna: str) -> None:
