@@ -14,6 +14,7 @@ from tests.backup.site import Site, served
 from tests.servers import ImapServer
 from vault.clock import Progress, Quiet
 from vault.model import Snapshot
+from vault.vault import Vault
 
 Held = dict[str, Counter[tuple[bytes, tuple[str, ...], str]]]
 
@@ -28,9 +29,10 @@ def restore(
     verify: bool = False,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    vault: Vault | None = None,
 ) -> RestoreReport:
-    """Restore as the command line would, on an empty machine."""
-    vault = site.open()
+    """Restore as the command line would, on an empty machine unless a `vault` that is open already is given."""
+    vault = vault or site.open()
     plan = make_plan(vault, snapshot, target, filters or Filters(), mapping or Mapping())
     return execute_restore(
         vault, plan, target, verify=verify, progress=progress or Quiet(), stop=stop or threading.Event()
