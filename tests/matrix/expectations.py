@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from tests.matrix.accounts import NOW, Mail
+from tests.matrix.accounts import NOW, Mail, Mailboxes
 
 Kind = Literal["altered", "refused"]
 
@@ -195,3 +196,50 @@ EXPECTED: Mapping[str, Expectation] = {
     ),
 }
 """By the name of the fixture. What a server changes of mail that none of the others can hold does not stand here."""
+
+
+class Expected(NamedTuple):
+    """What a target should hold, which rules were met, what it refuses, what a second restore brings once more."""
+
+    held: Mailboxes
+    met: set[str]
+    refused: Counter[str]
+    again: Counter[str]
+
+
+def expect(source: Mailboxes, target: Expectation) -> Expected:
+    """Foretell what a target makes of an account."""
+    found = Expected({"INBOX": Counter()}, set(), Counter(), Counter())
+    for name, mails in source.items():
+        if target.no_parents and not mails and any(other.startswith(f"{name}/") for other in source):
+            found.refused[target.no_parents] += 1
+            continue
+        box = found.held.setdefault(target.names.get(name, name), Counter())
+        for mail in mails.elements():
+            kept = _through(mail, target, found)
+            if kept is not None:
+                box[kept] += 1
+    if target.levels_are_mailboxes:
+        for name in list(found.held):
+            for parent in _parents(name):
+                found.held.setdefault(parent, Counter())
+    return found
+
+
+def _through(mail: Mail, target: Expectation, found: Expected) -> Mail | None:
+    for rule in target.rules:
+        made = rule.makes(mail)
+        if made == mail:
+            continue
+        found.met.add(rule.what)
+        if made is None:
+            found.refused[rule.words] += 1
+            return None
+        found.again[rule.what] += rule.again and made.octets != mail.octets
+        mail = made
+    return mail
+
+
+def _parents(name: str) -> list[str]:
+    levels = name.split("/")
+    return ["/".join(levels[:depth]) for depth in range(1, len(levels))]

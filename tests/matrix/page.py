@@ -22,6 +22,9 @@ What is refused stands in the report of the restore with the target's words; wha
 `restante restore --verify`. None of it is lost: the vault keeps every message as the source gave it, and
 `restante cat` or a restore to `eml:DIR` gives the exact octets.
 
+The SpamAssassin public corpus (6,046 real mails) makes the way from Dovecot to Cyrus and back with
+nothing but this: Cyrus writes X for 8-bit octets in the headers of 47.
+
 This page is written from `tests/matrix/expectations.py`; don't change it by hand.
 """
 

@@ -12,7 +12,7 @@ from restore.plan import source_levels
 from tests.backup.site import Site, account, only
 from tests.cli.command import Command
 from tests.matrix.accounts import Mail, Mailboxes, fill, read
-from tests.matrix.expectations import EXPECTED, Expectation
+from tests.matrix.expectations import EXPECTED, Expected, expect
 from tests.restore.replay import restore, to_server
 from tests.servers import ImapServer
 
@@ -47,53 +47,6 @@ def source(
         assert only(site.backup(account(server, user))).status == "complete"
         sources[kind] = Source(user, site, held)
     return sources[kind]
-
-
-class Expected(NamedTuple):
-    """What a target should hold, which rules were met, what it refuses, what a second restore brings once more."""
-
-    held: Mailboxes
-    met: set[str]
-    refused: Counter[str]
-    again: Counter[str]
-
-
-def expect(source: Mailboxes, target: Expectation) -> Expected:
-    """Foretell what a target makes of an account."""
-    found = Expected({"INBOX": Counter()}, set(), Counter(), Counter())
-    for name, mails in source.items():
-        if target.no_parents and not mails and any(other.startswith(f"{name}/") for other in source):
-            found.refused[target.no_parents] += 1
-            continue
-        box = found.held.setdefault(target.names.get(name, name), Counter())
-        for mail in mails.elements():
-            kept = _through(mail, target, found)
-            if kept is not None:
-                box[kept] += 1
-    if target.levels_are_mailboxes:
-        for name in list(found.held):
-            for parent in _parents(name):
-                found.held.setdefault(parent, Counter())
-    return found
-
-
-def _through(mail: Mail, target: Expectation, found: Expected) -> Mail | None:
-    for rule in target.rules:
-        made = rule.makes(mail)
-        if made == mail:
-            continue
-        found.met.add(rule.what)
-        if made is None:
-            found.refused[rule.words] += 1
-            return None
-        found.again[rule.what] += rule.again and made.octets != mail.octets
-        mail = made
-    return mail
-
-
-def _parents(name: str) -> list[str]:
-    levels = name.split("/")
-    return ["/".join(levels[:depth]) for depth in range(1, len(levels))]
 
 
 def all_of(mailboxes: Mailboxes) -> Counter[tuple[str, Mail]]:
