@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from restante.errors import UsageTrouble
 from restante.judging import judge
 from restante.metrics import exposition
-from restante.service import State
+from restante.state import State
 from vault.clock import Clock
 
 SECONDS = 10

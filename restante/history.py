@@ -49,23 +49,23 @@ class History:
     ended: Mapping[str, LastRun] = field(default_factory=dict)
 
 
-def read_history(vault: Vault, accounts: Collection[str]) -> History:
-    """Read what became of these accounts, and of every account the vault knows. Raises StoreError."""
-    standing = {vault.ring.account_id(name): name for name in accounts}
-    found = {account: Standing(account) for account in standing}
-    for account, names in _snapshot_names(vault).items():
-        newest, complete = _newest(vault, names)
+def read_history(vault: Vault, accounts: Collection[str], jobs: Collection[str]) -> History:
+    """Read what became of these accounts and jobs, and of every account the vault knows. Raises StoreError."""
+    names = {vault.ring.account_id(name): name for name in accounts}
+    found = {account: Standing(account) for account in names}
+    runs = _Runs(waiting=set(names), unseen=set(jobs))
+    for account, snapshots in _snapshot_names(vault).items():
+        newest, complete = _newest(vault, snapshots)
         if newest is not None:
-            standing.setdefault(account, newest.account)
+            names.setdefault(account, newest.account)
             made = datetime.fromisoformat(complete.time) if complete is not None else None
             found[account] = Standing(account, newest, made, status=newest.status)
-    runs = list(vault.runs())
-    history = _of_jobs(runs)
-    looked = _looks(runs)
-    return replace(
-        history,
-        accounts={standing[account]: _confirmed(found[account], looked.get(account, ())) for account in found},
-    )
+    for run in vault.runs():
+        runs.add(run)
+        if runs.enough:
+            break
+    standing = {names[account]: _confirmed(found[account], runs.looks.get(account, ())) for account in found}
+    return History(standing, runs.last, runs.ended)
 
 
 def _snapshot_names(vault: Vault) -> dict[AccountId, list[ObjectName]]:
@@ -99,13 +99,35 @@ class Look(NamedTuple):
     status: str
 
 
-def _looks(runs: Iterable[RunRecord]) -> dict[AccountId, list[Look]]:
-    looks: dict[AccountId, list[Look]] = {}
-    for run in runs:
+@dataclass(slots=True)
+class _Runs:
+    """What run records say, the newest first, until no older one can say more of what is waited for."""
+
+    waiting: set[AccountId]
+    unseen: set[str]
+    looks: dict[AccountId, list[Look]] = field(default_factory=dict)
+    last: dict[str, LastRun] = field(default_factory=dict)
+    ended: dict[str, LastRun] = field(default_factory=dict)
+
+    @property
+    def enough(self) -> bool:
+        return not self.waiting and not self.unseen
+
+    def add(self, run: RunRecord) -> None:
         started, finished = datetime.fromisoformat(run.started), datetime.fromisoformat(run.finished)
         for account in run.accounts:
-            looks.setdefault(account.account, []).append(Look(started, finished, account.status))
-    return looks
+            looks = self.looks.setdefault(account.account, [])
+            if looks and account.account not in self.waiting:
+                continue
+            looks.append(Look(started, finished, account.status))
+            if account.status == "complete":
+                self.waiting.discard(account.account)
+        if run.job:
+            seen = LastRun(run.job, run.kind, started, finished, run.status)
+            self.last.setdefault(run.job, seen)
+            if run.status != "interrupted":
+                self.ended.setdefault(run.job, seen)
+                self.unseen.discard(run.job)
 
 
 def _confirmed(standing: Standing, looks: Sequence[Look]) -> Standing:
@@ -122,16 +144,3 @@ def _confirmed(standing: Standing, looks: Sequence[Look]) -> Standing:
             since = look.finished
     status = looks[0].status if looks else standing.status
     return replace(standing, complete=complete, failing_since=since, status=status)
-
-
-def _of_jobs(runs: Iterable[RunRecord]) -> History:
-    last: dict[str, LastRun] = {}
-    ended: dict[str, LastRun] = {}
-    for run in runs:
-        if run.job:
-            started, finished = datetime.fromisoformat(run.started), datetime.fromisoformat(run.finished)
-            seen = LastRun(run.job, run.kind, started, finished, run.status)
-            last.setdefault(run.job, seen)
-            if run.status != "interrupted":
-                ended.setdefault(run.job, seen)
-    return History(jobs=last, ended=ended)

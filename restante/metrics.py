@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from restante import __version__
 from restante.judging import Verdict, judge
-from restante.service import JobState, State
+from restante.state import JobState, State
 
 Value = float | int | None
 

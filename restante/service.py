@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,12 +19,13 @@ import structlog
 from backup.turns import Turns
 from imap.errors import ImapError
 from restante import __version__
-from restante.config import Job, Kind
+from restante.config import Job
 from restante.errors import Exit, UsageTrouble, where
 from restante.errors import tell as told
 from restante.history import History, read_history
 from restante.kinds import Result, Task, run_task
 from restante.schedule import first_time, trigger_of
+from restante.state import JobState, State
 from restante.wiring import Wiring
 from vault.clock import Clock
 from vault.errors import Trouble
@@ -37,29 +38,6 @@ if TYPE_CHECKING:
 LEAVE_SECONDS = 8.0
 BEAT_SECONDS, LOOK_SECONDS, ALIVE_SECONDS = 10, 900.0, 60.0
 _BEAT = ""
-
-
-@dataclass(frozen=True, slots=True)
-class JobState:
-    """One job as it stands now."""
-
-    name: str
-    does: Kind
-    running_since: datetime | None
-    next_run: datetime | None
-    runs: Mapping[str, int]
-    figures: Mapping[str, int | float]
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """All that the service tells of itself. `looked` is when the history was read from the vault."""
-
-    accounts: Mapping[str, timedelta | None]
-    history: History
-    looked: datetime
-    jobs: tuple[JobState, ...]
-    alive: bool
 
 
 @dataclass(slots=True)
@@ -255,12 +233,12 @@ class Service:
     def _read(self, wiring: Wiring) -> History:
         own = wiring.again()
         try:
-            return read_history(own.vault, own.promised())
+            return _history(own)
         finally:
             own.close()
 
     def _look(self, wiring: Wiring) -> None:
-        history = read_history(wiring.vault, wiring.promised())
+        history = _history(wiring)
         with self._changed:
             if self._wiring.vault_url == wiring.vault_url:
                 self._history, self._looked = history, self._clock.now()
@@ -294,6 +272,10 @@ class Service:
             sys.stderr.flush()
             os._exit(Exit.INTERRUPTED)
         return Exit.INTERRUPTED if under_way else Exit.COMPLETE
+
+
+def _history(wiring: Wiring) -> History:
+    return read_history(wiring.vault, wiring.promised(), {job.name for job in scheduled(wiring)})
 
 
 def _listen(wiring: Wiring) -> str | None:

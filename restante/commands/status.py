@@ -20,7 +20,8 @@ def status(config: ConfigOption = None, vault: VaultOption = None, as_json: Json
     """Tell how old each account's newest complete snapshot is. Exit code 1 when one is older than its RPO."""
     wiring = Wiring(config, vault)
     promised = wiring.promised()
-    history = read_history(wiring.vault, promised)
+    jobs = wiring.loaded.config.jobs if wiring.loaded is not None else []
+    history = read_history(wiring.vault, promised, {job.name for job in jobs})
     # An account that left the configuration keeps its snapshots; nobody promises anything for it.
     known = promised | dict.fromkeys(sorted(history.accounts.keys() - promised.keys()))
     verdicts = judge(known, history, SystemClock().now())
