@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler
 
 LEAVE_SECONDS = 8.0
-BEAT_SECONDS, LOOK_SECONDS, ALIVE_SECONDS = 10, 900.0, 60.0
-_BEAT = ""
+BEAT_SECONDS, LOOK_SECONDS, ALIVE_SECONDS = 10, 900, 60
+# No job of a configuration can be called so.
+_BEAT, _LOOK = "\nbeat", "\nlook"
 
 
 @dataclass(slots=True)
@@ -108,6 +109,7 @@ class Service:
         """Run jobs until told to leave; return COMPLETE, or INTERRUPTED where a job was under way."""
         self._schedule({})
         self._scheduler.add_job(self._on_beat, "interval", seconds=BEAT_SECONDS, id=_BEAT)
+        self._scheduler.add_job(self._look_again, "interval", seconds=LOOK_SECONDS, id=_LOOK)
         self._scheduler.start()
         self._log.info("service started", version=__version__, jobs=len(self._jobs), accounts=len(self._accounts))
         for _ in iter(self._orders.get, "leave"):
@@ -225,7 +227,7 @@ class Service:
             self._changed.notify_all()
 
     def _skipped(self, event: JobSubmissionEvent) -> None:
-        if event.job_id != _BEAT:
+        if event.job_id in self._jobs:
             self._log.warning("job is still running, this turn is skipped", job=event.job_id)
 
     # The vault
@@ -243,17 +245,19 @@ class Service:
             if self._wiring.vault_url == wiring.vault_url:
                 self._history, self._looked = history, self._clock.now()
 
+    def _look_again(self) -> None:
+        """See what others did to the vault."""
+        own = self._wiring.again()
+        try:
+            self._look(own)
+        except Exception as error:  # noqa: BLE001  (the figures tell how old they are)
+            self._log.warning("the vault can't be looked at", **_why(error))
+        finally:
+            own.close()
+
     def _on_beat(self) -> None:
-        """Show that scheduler and threads are alive, and see now and then what others did to the vault."""
+        """Show that scheduler and threads are alive, whatever the store does."""
         self._beat = time.monotonic()
-        if (self._clock.now() - self._looked).total_seconds() > LOOK_SECONDS:
-            own = self._wiring.again()
-            try:
-                self._look(own)
-            except (Trouble, ImapError) as error:
-                self._log.warning("the vault can't be looked at", **_why(error))
-            finally:
-                own.close()
 
     # The end
 

@@ -265,6 +265,18 @@ def test_an_account_that_fails_is_in_the_log_by_its_id_and_in_the_status_by_name
     assert not told[anna]["late"]
 
 
+def test_the_schedules_host_needs_no_key_that_opens_mail(serving: Serving, anna: str) -> None:
+    serving("key", "export", "--backup-only", "backup.key")
+    serving.config["vault"] = {"url": serving.config["vault"]["url"], "key_file": "backup.key"}
+    (serving.command.cwd / "passphrase").unlink()
+    serving.job("hourly", every="1h", rpo="2h")
+    serving.job("proof", every="1h", does="check", sample="100%")
+    with serving.running():
+        serving.await_("job ended", job="hourly", status="complete", new_messages="3")
+        serving.await_("job ended", job="proof", status="complete")
+    assert serving("status").code == 0
+
+
 def test_a_damaged_vault_is_told_by_the_job_that_checks_it(serving: Serving, anna: str) -> None:
     serving("backup", anna)
     for pack in (serving.vault / "packs").rglob("*"):
