@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts what the tests and the bench need of Debian's packages on this machine.
-#   scripts/system-packages.sh [dovecot] [cyrus] [courier] [imap4d] [rclone] [bench] [python]     (default: the mail servers)
+#   scripts/system-packages.sh [dovecot] [cyrus] [courier] [imap4d] [postfix] [exim] [sendmail] [rclone] [bench] [python]     (default: the mail servers)
 # Installs as root or with `sudo -n`; otherwise prints the one line to run, and fails.
 # Servers that Debian won't install beside Dovecot are only unpacked, below .cache/servers.
 set -eu
@@ -16,10 +16,16 @@ libpcre3"
 courier_unpacked="courier-base courier-imap"
 imap4d="mailutils-common libmailutils9 libgsasl18"
 imap4d_unpacked="mailutils-imap4d"
+postfix="dovecot-lmtpd libdb5.3 libicu72 libnsl2 libsasl2-2 libssl3"
+postfix_unpacked="postfix"
+exim="libdb5.3 libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0"
+exim_unpacked="exim4-daemon-light"
+sendmail="m4 libdb5.3 libldap-2.5-0 liblockfile1 libnsl2 libsasl2-2 libssl3 libwrap0"
+sendmail_unpacked="sendmail-bin sendmail-base sendmail-cf"
 bench="restic isync"
 python="python3-venv"
 
-[ $# -gt 0 ] || set -- dovecot cyrus courier imap4d
+[ $# -gt 0 ] || set -- dovecot cyrus courier imap4d postfix exim sendmail
 packages=""
 for wish in "$@"; do
   case $wish in
@@ -27,10 +33,13 @@ for wish in "$@"; do
     cyrus) packages="$packages $cyrus" ;;
     courier) packages="$packages $courier" ;;
     imap4d) packages="$packages $imap4d" ;;
+    postfix) packages="$packages $postfix" ;;
+    exim) packages="$packages $exim" ;;
+    sendmail) packages="$packages $sendmail" ;;
     bench) packages="$packages $bench" ;;
     python) packages="$packages $python" ;;
     rclone) echo "rclone comes with the Python packages: make install" ;;
-    *) echo "usage: $0 [dovecot] [cyrus] [courier] [imap4d] [rclone] [bench] [python]" >&2; exit 2 ;;
+    *) echo "usage: $0 [dovecot] [cyrus] [courier] [imap4d] [postfix] [exim] [sendmail] [rclone] [bench] [python]" >&2; exit 2 ;;
   esac
 done
 
@@ -90,5 +99,12 @@ for wish in "$@"; do
     cyrus) unpack cyrus "$cyrus_unpacked" ;;
     courier) unpack courier "$courier_unpacked" ;;
     imap4d) unpack imap4d "$imap4d_unpacked" ;;
+    postfix) unpack postfix "$postfix_unpacked" ;;
+    exim)
+      unpack exim "$exim_unpacked"
+      # Exim starts only where the account exists whose name is compiled in.
+      id Debian-exim >/dev/null 2>&1 || $as_root useradd --system --no-create-home --shell /usr/sbin/nologin Debian-exim
+      ;;
+    sendmail) unpack sendmail "$sendmail_unpacked" ;;
   esac
 done

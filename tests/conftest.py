@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
-from tests.servers import CourierServer, CyrusServer, DovecotServer, Imap4dServer, RcloneS3
+from tests.servers import (
+    CourierServer,
+    CyrusServer,
+    DovecotServer,
+    EximServer,
+    Imap4dServer,
+    PostfixServer,
+    RcloneS3,
+    SendmailServer,
+)
+from tests.servers.base import DataServer
+
+ServerT = TypeVar("ServerT", bound=DataServer)
 
 pytest_plugins = ["tests.leaks", "pytester"]
 
@@ -42,19 +56,42 @@ def second_dovecot() -> Iterator[DovecotServer]:
     server.remove()
 
 
+def _starter(name: str, start: Callable[..., ServerT]) -> Iterator[Callable[..., ServerT]]:
+    """Yield what starts servers for one test, and remove them after it."""
+    _wanted(name)
+    started: list[ServerT] = []
+
+    def begin(*arguments: object, **options: object) -> ServerT:
+        started.append(start(*arguments, **options))
+        return started[-1]
+
+    yield begin
+    for server in started:
+        server.remove()
+
+
 @pytest.fixture
 def start_dovecot() -> Iterator[Callable[..., DovecotServer]]:
     """Start a Dovecot for one test, with the options of `DovecotServer.start`; for tests that stop or wipe it."""
-    _wanted("dovecot")
-    started: list[DovecotServer] = []
+    yield from _starter("dovecot", DovecotServer.start)
 
-    def start(**options: object) -> DovecotServer:
-        started.append(DovecotServer.start(**options))  # type: ignore[arg-type]
-        return started[-1]
 
-    yield start
-    for server in started:
-        server.remove()
+@pytest.fixture
+def start_postfix() -> Iterator[Callable[[int], PostfixServer]]:
+    """Start a Postfix that delivers to an LMTP port."""
+    yield from _starter("postfix", PostfixServer.start)
+
+
+@pytest.fixture
+def start_exim() -> Iterator[Callable[[Path], EximServer]]:
+    """Start an Exim that delivers to Maildirs below a directory."""
+    yield from _starter("exim", EximServer.start)
+
+
+@pytest.fixture
+def start_sendmail() -> Iterator[Callable[[dict[str, Path]], SendmailServer]]:
+    """Start a Sendmail that delivers to mbox files."""
+    yield from _starter("sendmail", SendmailServer.start)
 
 
 @pytest.fixture(scope="session")

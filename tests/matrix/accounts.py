@@ -98,5 +98,9 @@ def _plain(name: str, prefix: str, separator: str) -> str:
 
 
 def _date(internaldate: str) -> int | str:
-    seconds = int(datetime.strptime(internaldate.strip(), "%d-%b-%Y %H:%M:%S %z").timestamp())
-    return NOW if abs(seconds - time.time()) < 86_400 else seconds
+    return or_now(datetime.strptime(internaldate.strip(), "%d-%b-%Y %H:%M:%S %z"))
+
+
+def or_now(when: datetime) -> int | str:
+    """Return a date in seconds; NOW for one of these days."""
+    return NOW if abs(when.timestamp() - time.time()) < 86_400 else int(when.timestamp())

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Literal, NamedTuple
 
-from tests.matrix.accounts import NOW, Mail, Mailboxes
+from tests.matrix.accounts import NOW, Mail, Mailboxes, or_now
 
 Kind = Literal["altered", "refused"]
 
@@ -76,9 +76,9 @@ def date_lost(what: str, year: int, sources: str) -> Rule:
 
 
 def _header_date(mail: Mail) -> Mail:
-    found = re.search(rb"^Date: (.*)\r\n", mail.octets, re.MULTILINE)
-    when = int(parsedate_to_datetime(found[1].decode()).timestamp()) if found else NOW
-    return mail._replace(date=when)
+    head = re.sub(rb"\r\n(?=[ \t])", b"", _head(mail.octets))
+    found = re.search(rb"(?m)^Received: .*;(.*)", head) or re.search(rb"(?m)^Date: (.*)", head)
+    return mail._replace(date=or_now(parsedate_to_datetime(found[1].decode())) if found else NOW)
 
 
 def _only_system_flags(mail: Mail) -> Mail:
@@ -189,7 +189,11 @@ EXPECTED: Mapping[str, Expectation] = {
                 frozenset("dovecot cyrus courier".split()),
             ),
             altered("a header alone gets a blank line", _blank_line_after_header, "dovecot cyrus courier"),
-            Rule("the date is taken from the Date line", _header_date, frozenset("dovecot cyrus courier".split())),
+            Rule(
+                "the date is taken from the first Received line, else from the Date line",
+                _header_date,
+                frozenset("dovecot cyrus courier".split()),
+            ),
             Rule("keywords are lost", _only_system_flags, frozenset("dovecot cyrus courier".split())),
         ),
         no_parents="CREATE already exists",

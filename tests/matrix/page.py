@@ -25,6 +25,10 @@ What is refused stands in the report of the restore with the target's words; wha
 The SpamAssassin public corpus (6,046 real mails) makes the way from Dovecot to Cyrus and back with
 nothing but this: Cyrus writes X for 8-bit octets in the headers of 47.
 
+Mail that an MTA delivers makes the whole way too: Postfix to Dovecot and to Cyrus (LMTP), Exim to Courier (Maildir),
+Sendmail to Dovecot (mbox). It is backed up, the account wiped, the mail restored there and to every other kind of
+server, and new mail arrives as before.
+
 This page is written from `tests/matrix/expectations.py`; don't change it by hand.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import smtplib
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +14,8 @@ from tests.secret import new_secret
 from tests.servers.certificate import Certificate
 from tests.servers.process import Server
 from tests.servers.wire import RawImap
+
+DOMAIN = "example.test"
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class ImapServer(DataServer):
         return RawImap(self.port, user, self.users[user])
 
     def _new_name(self) -> str:
-        return f"user-{secrets.token_hex(4)}@example.test"
+        return f"user-{secrets.token_hex(4)}@{DOMAIN}"
 
     def _add(self, user: User) -> None:
         raise NotImplementedError
@@ -133,3 +136,18 @@ class TlsServer(ImapServer):
     def imaps_url(self, user: str) -> str:
         """Return the account's URL over TLS, trusting the server's authority."""
         return f"imaps://{quote(user)}@127.0.0.1:{self.tls_port}?ca={self.ca}"
+
+
+@dataclass
+class Mailer(DataServer):
+    """A mail transfer agent on loopback that takes mail for `example.test` and hands it to a mail server."""
+
+    def story(self) -> str:
+        """Return what its logs tell, for a mail that does not arrive."""
+        return self._server.story()
+
+    def send(self, recipient: str, octets: bytes) -> None:
+        """Hand in one mail by SMTP, as the world would. Raises SMTPException when it is not taken."""
+        with smtplib.SMTP("127.0.0.1", self.port, local_hostname="client.example.test", timeout=30) as smtp:
+            address = recipient if "@" in recipient else f"{recipient}@{DOMAIN}"
+            smtp.sendmail(f"sender@{DOMAIN}", [address], octets)

@@ -15,6 +15,7 @@ from tests.secret import new_secret
 from tests.servers.base import TlsServer, User
 from tests.servers.certificate import make_certificate
 from tests.servers.process import UNPACKED, Server, ServerMissing, find_program, free_ports, new_directory
+from tests.servers.wire import RawImap
 
 PREFIX = UNPACKED / "cyrus"
 
@@ -23,6 +24,7 @@ PREFIX = UNPACKED / "cyrus"
 class CyrusServer(TlsServer):
     """A running Cyrus with accounts in a sasldb file. An account's mailboxes are made at its first login."""
 
+    lmtp_port: int
     admin: User
 
     @classmethod
@@ -36,16 +38,22 @@ class CyrusServer(TlsServer):
             raise ServerMissing("cyrus")
         directory = directory or new_directory("cyrus")
         admin = User("cyrus", new_secret())
-        port, tls_port = free_ports(2)
-        server = cls(directory, port, tls_port, make_certificate(directory), admin)
+        port, tls_port, lmtp_port = free_ports(3)
+        server = cls(directory, port, tls_port, make_certificate(directory), lmtp_port, admin)
         server._lay_out(master, separator, below_inbox=below_inbox)
         server._add(admin)
         files = ["-C", str(directory / "imapd.conf"), "-M", str(directory / "cyrus.conf")]
         command = [master, *files, "-p", str(directory / "master.pid"), "-L", str(directory / "log" / "master.log")]
-        ports, log = [server.port, server.tls_port], directory / "log" / "start.log"
+        ports, log = [port, tls_port, lmtp_port], directory / "log" / "start.log"
         server._server = Server(command, ports, log, _environment())
         server._server.start()
         return server
+
+    def wipe(self, user: str) -> None:
+        """Lose all mail of one user; an empty INBOX is made again at his next login."""
+        with RawImap(self.port, self.admin.name, self.admin.password) as imap:
+            imap.do(f"SETACL user/{user} {self.admin.name} lrswipkxtecda")
+            imap.do(f"DELETE user/{user}")
 
     def _new_name(self) -> str:
         return f"user{secrets.token_hex(4)}"  # Cyrus would take `@example.test` for a domain of its own
@@ -127,6 +135,7 @@ START {{
 SERVICES {{
   imap  cmd="{imapd} -U 30" listen="127.0.0.1:{server.port}" prefork=1 maxchild=200
   imaps cmd="{imapd} -s -U 30" listen="127.0.0.1:{server.tls_port}" prefork=1 maxchild=200
+  lmtp  cmd="{programs}/lmtpd -C {conf} -a" listen="127.0.0.1:{server.lmtp_port}" maxchild=20
 }}
 EVENTS {{
   checkpoint cmd="{programs}/ctl_cyrusdb -C {conf} -c" period=30

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from tests.servers.base import HomeServer, User
+from tests.servers.base import DOMAIN, HomeServer, User
 from tests.servers.process import (
     UNPACKED,
     Server,
@@ -18,8 +18,6 @@ from tests.servers.process import (
     need_root,
     new_directory,
 )
-
-DOMAIN = "example.test"
 
 
 @dataclass
@@ -50,8 +48,8 @@ class Imap4dServer(HomeServer):
         return server
 
     def inbox(self, user: str) -> Path:
-        """Return the Maildir or mbox file of the user's INBOX."""
-        return self.directory / "spool" / user.partition("@")[0]
+        """Return the Maildir or mbox file of the user's INBOX; the server makes it when it is first selected."""
+        return self.home(user) / "INBOX"
 
     def _add(self, user: User) -> None:
         self._make_home(user.name)

@@ -91,7 +91,7 @@ class Server:
         """Start it and return once every port answers. Raises ServerFailed with the end of its log."""
         self.process = _SPAWNER.submit(self._spawn).result()
         for port in self.ports:
-            wait_for(lambda port=port: self._answers(port), START_SECONDS, self._story)  # type: ignore[misc]
+            wait_for(lambda port=port: self._answers(port), START_SECONDS, self.story)  # type: ignore[misc]
 
     def stop(self) -> None:
         """End it, children too; what it stored stays. Nothing happens when it is not running."""
@@ -125,14 +125,15 @@ class Server:
 
     def _answers(self, port: int) -> bool:
         if self.process is None or self.process.poll() is not None:
-            raise ServerFailed(self._story())
+            raise ServerFailed(self.story())
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
         return False
 
-    def _story(self) -> str:
+    def story(self) -> str:
+        """Return the ends of its logs."""
         logs = [log.read_text(errors="replace")[-2000:] for log in sorted(self.log.parent.glob("*.log"))]
-        return f"{self.command[0]} does not answer\n" + "\n".join(logs)
+        return f"{self.command[0]} does not do its work\n" + "\n".join(logs)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
