@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler
 
 LEAVE_SECONDS = 8.0
-BEAT_SECONDS, LOOK_SECONDS, ALIVE_SECONDS = 10, 900, 60
+BEAT_SECONDS, LOOK_SECONDS, ALIVE_SECONDS, CLOCK_SECONDS = 10, 900, 60, 60
 # No job of a configuration can be called so.
 _BEAT, _LOOK = "\nbeat", "\nlook"
 
@@ -84,6 +84,7 @@ class Service:
         self._seen: dict[str, _Seen] = {}
         self._leaving = False
         self._reloading = threading.Lock()
+        self._time = clock.now(), time.monotonic()
         self._beat = time.monotonic()
         self._jobs: dict[str, Job] = {}
         self._bounds: tuple[int, int | None] | None = None
@@ -108,14 +109,28 @@ class Service:
     def run(self) -> Exit:
         """Run jobs until told to leave; return COMPLETE, or INTERRUPTED where a job was under way."""
         self._schedule({})
-        self._scheduler.add_job(self._on_beat, "interval", seconds=BEAT_SECONDS, id=_BEAT)
-        self._scheduler.add_job(self._look_again, "interval", seconds=LOOK_SECONDS, id=_LOOK)
         self._scheduler.start()
         self._log.info("service started", version=__version__, jobs=len(self._jobs), accounts=len(self._accounts))
-        for _ in iter(self._orders.get, "leave"):
-            # Not in this thread: a new vault that does not answer must not keep us from leaving.
-            threading.Thread(target=self._reload, name="reload", daemon=True).start()
+        while (order := self._next_order()) != "leave":
+            if order == "reload":
+                # Not in this thread: a new vault that does not answer must not keep us from leaving.
+                threading.Thread(target=self._reload, name="reload", daemon=True).start()
+            self._mind_the_clock()
         return self._leave()
+
+    def _next_order(self) -> str:
+        try:
+            return self._orders.get(timeout=BEAT_SECONDS)
+        except Empty:
+            return ""
+
+    def _mind_the_clock(self) -> None:
+        """Plan anew when the clock was put back: what was planned by the old time would be silent until then."""
+        (now, elapsed), before = (self._clock.now(), time.monotonic()), self._time
+        self._time = now, elapsed
+        if (now - before[0]).total_seconds() - (elapsed - before[1]) < -CLOCK_SECONDS:
+            self._log.warning("the clock was put back, jobs are planned anew")
+            self._schedule({})
 
     def state(self) -> State:
         """Say how things stand."""
@@ -142,6 +157,8 @@ class Service:
 
     def _schedule(self, before: Mapping[str, Job]) -> None:
         """Plan every job that is not planned as it should be already."""
+        for name, work, seconds in ((_BEAT, self._on_beat, BEAT_SECONDS), (_LOOK, self._look_again, LOOK_SECONDS)):
+            self._scheduler.add_job(work, "interval", seconds=seconds, id=name, replace_existing=True)
         for name in before.keys() - self._jobs.keys():
             self._scheduler.remove_job(name)
         for name, job in self._jobs.items():
