@@ -10,6 +10,10 @@ from typing import Any
 
 import structlog
 
+from imap.errors import ImapError
+from restante.errors import tell, where
+from vault.errors import Trouble
+
 
 def tell_warnings() -> None:
     """Send the vault's warnings to stderr: that a store does not answer and is being asked again."""
@@ -42,3 +46,11 @@ def _without_addresses(_logger: Any, _method: str, event: MutableMapping[str, An
         if isinstance(value, str):
             event[key] = re.sub(r"[^\s\"'<>:/=]+@[^\s\"'<>,;:]+", "(address)", value)
     return event
+
+
+def why(error: Exception) -> dict[str, Any]:
+    """Return an error as fields of one log line."""
+    if isinstance(error, Trouble | ImapError):
+        first, *more = tell(error)
+        return {"error": first.message, "hint": first.hint} | ({"more_faults": len(more)} if more else {})
+    return {"error": f"{type(error).__name__} in {where(error)}", "hint": "`restante --debug` shows more by hand"}

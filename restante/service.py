@@ -12,23 +12,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from backup.turns import Turns
-from imap.errors import ImapError
 from restante import __version__
 from restante.config import Job
-from restante.errors import Exit, UsageTrouble, where
-from restante.errors import tell as told
+from restante.errors import Exit, UsageTrouble
 from restante.history import History, read_history
 from restante.kinds import Result, Task, run_task
+from restante.logs import why
 from restante.schedule import first_time, trigger_of
 from restante.state import JobState, State
 from restante.wiring import Wiring
 from vault.clock import Clock
-from vault.errors import Trouble
 from vault.records import RunRecord, rfc3339, write_run
 
 if TYPE_CHECKING:
@@ -178,7 +176,7 @@ class Service:
             with self._reloading:
                 self._take_over(ready(Wiring(self._wiring.config, self._wiring.vault_option)))
         except Exception as error:  # noqa: BLE001  (whatever is wrong with the new one, the old one goes on)
-            self._log.error("configuration refused, the old one stays", **_why(error))
+            self._log.error("configuration refused, the old one stays", **why(error))
 
     def _take_over(self, wiring: Wiring) -> None:
         history, before, listened = self._read(wiring), dict(self._jobs), _listen(self._wiring)
@@ -202,12 +200,12 @@ class Service:
         try:
             result = run_task(task)
         except Exception as error:  # noqa: BLE001  (the service's edge: one job's trouble must not end the others)
-            self._log.error("job failed", job=name, **_why(error))
+            self._log.error("job failed", job=name, **why(error))
             result = Result("failed")
         try:
             self._conclude(task, result, started)
         except Exception as error:  # noqa: BLE001
-            self._log.error("the vault can't be looked at", job=name, **_why(error))
+            self._log.error("the vault can't be looked at", job=name, **why(error))
         finally:
             self._end(task, result)
             seconds = round(time.monotonic() - clock, 1)
@@ -268,7 +266,7 @@ class Service:
         try:
             self._look(own)
         except Exception as error:  # noqa: BLE001  (the figures tell how old they are)
-            self._log.warning("the vault can't be looked at", **_why(error))
+            self._log.warning("the vault can't be looked at", **why(error))
         finally:
             own.close()
 
@@ -301,11 +299,3 @@ def _history(wiring: Wiring) -> History:
 
 def _listen(wiring: Wiring) -> str | None:
     return wiring.loaded.config.service.listen if wiring.loaded is not None else None
-
-
-def _why(error: Exception) -> dict[str, Any]:
-    """Return an error as fields of one log line."""
-    if isinstance(error, Trouble | ImapError):
-        first, *more = told(error)
-        return {"error": first.message, "hint": first.hint} | ({"more_faults": len(more)} if more else {})
-    return {"error": f"{type(error).__name__} in {where(error)}", "hint": "`restante --debug` shows more by hand"}
