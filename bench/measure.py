@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+_USAGE = Path(__file__).with_name("usage.py")
 
 
 class CommandFailed(RuntimeError):
@@ -28,12 +31,6 @@ class Cost:
         return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.peak, other.peak), other.said)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> tuple[float, float, int]:
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, process.returncode
-
-
 def measure(commands: Sequence[Sequence[str]], *, env: Mapping[str, str], log: Path, width: int = 1) -> Cost:
     """Run the commands, `width` of them at a time, and say what they cost together.
 
@@ -43,22 +40,39 @@ def measure(commands: Sequence[Sequence[str]], *, env: Mapping[str, str], log: P
     began, cpu, peak, said = time.monotonic(), 0.0, 0.0, ""
     for first in range(0, len(commands), width):
         running = [_start(command, env, log) for command in commands[first : first + width]]
-        for process, out in running:
-            seconds, mebibytes, code = _wait(process)
-            cpu, peak, said = cpu + seconds, max(peak, mebibytes), out.read_text()
-            if code != 0:
-                raise CommandFailed(f"{process.args!r} left with {code}: see {log}\n{log.read_text()[-2000:]}")
+        for one in running:
+            seconds, mebibytes, said = one.wait()
+            cpu, peak = cpu + seconds, max(peak, mebibytes)
     return Cost(time.monotonic() - began, cpu, peak, said)
 
 
-def _start(command: Sequence[str], env: Mapping[str, str], log: Path) -> tuple[subprocess.Popen[bytes], Path]:
-    out = log.with_name(f"{log.stem}.{time.monotonic_ns()}.out")
+@dataclass(frozen=True, slots=True)
+class _Running:
+    process: subprocess.Popen[bytes]
+    command: Sequence[str]
+    out: Path
+    used: Path
+    log: Path
+
+    def wait(self) -> tuple[float, float, str]:
+        """Return its processor seconds, its peak in MiB and what it said. Raises CommandFailed."""
+        self.process.wait()
+        seconds, mebibytes, code = self.used.read_text().split()
+        if code != "0":
+            raise CommandFailed(f"{self.command!r} left with {code}: see {self.log}\n{self.log.read_text()[-2000:]}")
+        return float(seconds), float(mebibytes), self.out.read_text()
+
+
+def _start(command: Sequence[str], env: Mapping[str, str], log: Path) -> _Running:
+    number = time.monotonic_ns()
+    out, used = log.with_name(f"{log.stem}.{number}.out"), log.with_name(f"{log.stem}.{number}.used")
     with out.open("wb") as stdout, log.open("ab") as stderr:
         stderr.write(f"$ {' '.join(command)}\n".encode())
         stderr.flush()
         full = {**os.environ, **env}
-        process = subprocess.Popen(command, env=full, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
-    return process, out
+        started = [sys.executable, "-IS", str(_USAGE), str(used), *command]
+        process = subprocess.Popen(started, env=full, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+    return _Running(process, command, out, used, log)
 
 
 @dataclass(frozen=True, slots=True)

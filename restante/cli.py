@@ -18,6 +18,7 @@ from restante import __version__
 from restante.commands import backup, browse, check, config, demo, index, init, key, restore, service, status
 from restante.errors import Exit, Told, exit_code, tell, where
 from restante.logs import tell_warnings
+from restante.memory import keep_memory_small
 from restante.output import say
 from restante.stopping import insist
 from vault.errors import Trouble
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; prints errors to stderr and never raises."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    keep_memory_small()
     signal.signal(signal.SIGTERM, insist)
     tell_warnings()
     code = _guarded(lambda: _run([word for word in given if word != "--debug"]), debug=debug)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from vault.model import CatalogueEntry
 
 _FIELD = re.compile(rb"^(message-id|date|from|subject):([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)
 _ORDER = (b"message-id", b"date", b"from", b"subject")
+_BLANK_LINE = re.compile(rb"\n\r*\n")
+_AT_ONCE = 1 << 20
 _END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _LONGEST = 998
@@ -47,10 +49,39 @@ def entry_fingerprint(entry: CatalogueEntry) -> bytes | None:
 
 def body_fingerprint(octets: bytes) -> bytes:
     """Return 16 octets of a whole message, for those without Message-ID: line ends, last newline and 8 bits aside."""
-    text = octets.replace(b"\r\n", b"\n").replace(b"\r", b"").rstrip(b"\n")
-    head, blank, body = text.partition(b"\n\n")
-    head = _OWN_HEADERS.sub(b"", head + b"\n").rstrip(b"\n")
-    return _hash([_EIGHT_BIT.sub(b"X", part) for part in (head, blank, body)])
+    blank = _BLANK_LINE.search(octets)
+    start = blank.end() if blank else len(octets)
+    digest = hashlib.blake2b(digest_size=16)
+    head = _plain_text(octets[: blank.start() if blank else start])
+    digest.update(_EIGHT_BIT.sub(b"X", _OWN_HEADERS.sub(b"", head + b"\n").rstrip(b"\n")))
+    for part in _line_by_line(octets, start, _end_of_text(octets, start)):
+        digest.update(b"\n\n" if part is None else _EIGHT_BIT.sub(b"X", _plain_text(part)))
+    return digest.digest()
+
+
+def _plain_text(octets: bytes) -> bytes:
+    return octets.replace(b"\r", b"")
+
+
+def _line_by_line(octets: bytes, start: int, end: int) -> Iterator[bytes | None]:
+    """Yield the body a few lines at a time, so that a large message is not in memory twice; None before the first."""
+    if start < end:
+        yield None
+    while start < end:
+        line_end = octets.find(b"\n", min(start + _AT_ONCE, end), end) + 1 or end
+        yield octets[start:line_end]
+        start = line_end
+
+
+def _end_of_text(octets: bytes, start: int) -> int:
+    """Return where the line ends at the end begin."""
+    end = len(octets)
+    while end > start:
+        text = octets[max(start, end - _AT_ONCE) : end].rstrip(b"\r\n")
+        if text:
+            return max(start, end - _AT_ONCE) + len(text)
+        end = max(start, end - _AT_ONCE)
+    return end
 
 
 def identity(octets: bytes) -> bytes:

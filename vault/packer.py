@@ -28,7 +28,7 @@ class PackLimits:
     pack: int = 16 << 20
     block: int = 1 << 20
     alone: int = 32 << 10
-    in_flight: int = 24 << 20
+    in_flight: int = 16 << 20
     uploads: int = 2
     solid_level: int = 6
     alone_level: int = 3
@@ -179,6 +179,23 @@ class Packer:
 
     def _send(self, pack: _OpenPack) -> None:
         """Finish a pack and send it in the background; waits while enough packs are being sent."""
+        self._sending.acquire()
+        with self._lock:
+            self._in_flight += 1
+        self._senders.submit(self._finish_and_put, pack)
+
+    def _finish_and_put(self, pack: _OpenPack) -> None:
+        with self._work(1):
+            try:
+                entry, data = self._finish(pack)
+                del pack
+                self._store.put(entry.name, data)
+            finally:
+                self._sending.release()
+            with self._lock:
+                self._done.append(entry)
+
+    def _finish(self, pack: _OpenPack) -> tuple[PackEntry, bytes]:
         if pack.entries:
             with self._lock:
                 counter = next(self._counter)
@@ -186,19 +203,7 @@ class Packer:
             pack.add(self._key, counter, self._key.seal(counter, catalogue, 9), len(catalogue), ())
         directory = Directory("P", tuple(pack.blocks), (self._session,))
         data = finish_pack(self._ring.vault_id, self._ring.meta_key, new_header("P"), directory, pack.body)
-        self._sending.acquire()
-        with self._lock:
-            self._in_flight += 1
-        self._senders.submit(self._put, pack_entry(data, directory), data)
-
-    def _put(self, entry: PackEntry, data: bytes) -> None:
-        with self._work(1):
-            try:
-                self._store.put(entry.name, data)
-            finally:
-                self._sending.release()
-            with self._lock:
-                self._done.append(entry)
+        return pack_entry(data, directory), data
 
     @contextmanager
     def _work(self, size: int) -> Iterator[None]:

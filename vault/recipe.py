@@ -18,7 +18,7 @@ from vault.columns import ColumnError, ColumnReader, ColumnWriter
 from vault.ids import BlobId
 
 MIN_RUN = 1024
-PIECE = 8 << 20
+PIECE = 4 << 20
 INLINE = 1 << 20
 _INLINE_TOTAL = 4 << 20
 _MAX_PARTS = 100_000
@@ -159,33 +159,33 @@ def _decode(message: bytes, run: Run) -> bytes | None:
 def split(message: bytes) -> Iterator[bytes | Part]:
     """Yield a message's parts in order: short literals as octets, what is stored on its own as Part."""
     at, inline, parts = 0, 0, 0
-    for run in find_runs(message):
-        content = _decode(message, run)
-        if content is None or parts > _MAX_PARTS:
+    for piece in (piece for run in find_runs(message) for piece in _pieces(run)):
+        content = None if parts > _MAX_PARTS else _decode(message, piece)
+        if content is None:
             continue
-        for literal in _literal(message[at : run.start], inline):
+        for literal in _literal(message, at, piece.start, inline):
             inline += len(literal) if isinstance(literal, bytes) else 0
             yield literal
         parts += 2
-        yield from _pieces(content, run)
-        at = run.end
-    yield from _literal(message[at:] if at else message, inline)
+        yield Part(content, piece.width, piece.eol)
+        at = piece.end
+    yield from _literal(message, at, len(message), inline)
 
 
-def _literal(octets: bytes, inline: int) -> Iterator[bytes | Part]:
-    if len(octets) <= INLINE and inline + len(octets) <= _INLINE_TOTAL:
-        if octets:
-            yield octets
+def _literal(message: bytes, start: int, end: int, inline: int) -> Iterator[bytes | Part]:
+    if end - start <= INLINE and inline + end - start <= _INLINE_TOTAL:
+        if end > start:
+            yield message[start:end]
         return
-    for i in range(0, len(octets), PIECE):
-        yield Part(octets[i : i + PIECE], 0, b"")
+    for at in range(start, end, PIECE):
+        yield Part(message[at : min(at + PIECE, end)], 0, b"")
 
 
-def _pieces(content: bytes, run: Run) -> Iterator[Part]:
-    line = run.width // 4 * 3
-    size = PIECE // line * line
-    for i in range(0, len(content), size):
-        yield Part(content[i : i + size], run.width, run.eol)
+def _pieces(run: Run) -> Iterator[Run]:
+    """Cut a run between lines into what makes at most a piece each: a long one is never in memory whole."""
+    step = (run.width + len(run.eol)) * (PIECE // (run.width // 4 * 3))
+    for start in range(run.start, run.end, step):
+        yield run._replace(start=start, end=min(start + step, run.end))
 
 
 def encode_recipe(parts: list[Stored]) -> bytes:

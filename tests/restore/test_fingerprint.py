@@ -66,3 +66,16 @@ def test_a_message_id_beyond_what_a_catalogue_reads_is_found() -> None:
 
 def test_a_message_id_alone_makes_no_message_the_same() -> None:
     assert fingerprint(plain_mail(5)) != fingerprint(plain_mail(5, subject="another"))
+
+
+@given(
+    st.lists(st.binary(max_size=30).map(lambda line: line.translate(None, b"\r\n")), max_size=30), st.integers(1, 40)
+)
+def test_a_large_message_is_known_the_same_however_it_is_cut(lines: list[bytes], at_once: int) -> None:
+    mail = b"Subject: s\r\n\r\nfirst\r\n" + b"\r\n".join(lines)
+    whole = body_fingerprint(mail)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("restore.fingerprint._AT_ONCE", at_once)
+        assert body_fingerprint(mail) == whole
+        assert body_fingerprint(mail.replace(b"\r\n", b"\n") + b"\n\n") == whole
+        assert body_fingerprint(mail + b"more") != whole

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import boto3
@@ -103,7 +104,12 @@ class S3Store:
         self._try(
             f"write {name} to",
             lambda: self._client.put_object(
-                Bucket=self._place.bucket, Key=key, Body=data, ContentMD5=digest, **options
+                # As a file it goes out piece by piece; octets would be copied behind the request's header.
+                Bucket=self._place.bucket,
+                Key=key,
+                Body=BytesIO(data),
+                ContentMD5=digest,
+                **options,
             ),
         )
 
