@@ -119,6 +119,12 @@ class Session:
         """Open a mailbox for changing it. Raises Refused when the mailbox is not there."""
         return self._open(b"SELECT", raw, None)
 
+    def unselect(self) -> None:
+        """Leave the open mailbox as it is, where the server knows UNSELECT (RFC 3691); else it stays open."""
+        if self.opened is not None and self.capabilities & {"UNSELECT", "IMAP4REV2"}:
+            self.opened = None
+            self._wire.run(b"UNSELECT", what="leaving the mailbox")
+
     def uids(self, first: int = 1, last: int | None = None) -> Iterator[Range]:
         """Return ranges of the UIDs present, ascending."""
         whole = self._is_whole(first, last)

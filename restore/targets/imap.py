@@ -93,6 +93,8 @@ class ImapTarget:
             box.permanent = opened.permanent_flags
             box.first_new = opened.uidnext or 1
             box.held = fingerprints(session, opened)
+            # Dovecot's memory grows with every message that another connection stores in a mailbox we have open.
+            session.unselect()
 
         self._patiently(count)
         return box.held.copy()

@@ -108,6 +108,17 @@ def test_news_of_the_mailbox_that_was_open_before_is_not_taken_for_the_next_one(
     assert opened.changed == ((5, ()),)
 
 
+def test_leaving_a_mailbox_leaves_all_that_is_in_it(dovecot: DovecotServer, open_account: Open) -> None:
+    name = filled(dovecot, 3)
+    session = open_account(dovecot, name)
+    session.select(b"INBOX")
+    session.store_flags([2], ["\\Deleted"])
+    session.unselect()
+    assert session.opened is None
+    with dovecot.open(name) as raw:
+        assert [seen.flags for seen in raw.messages("INBOX")] == [(), ("\\Deleted",), ()]
+
+
 def test_a_mailbox_that_is_gone_is_refused_and_the_session_lives_on(dovecot: DovecotServer, open_account: Open) -> None:
     session = open_account(dovecot, dovecot.new_user().name)
     with pytest.raises(Refused, match="gone away"):
