@@ -26,11 +26,11 @@ class PackLimits:
     """Sizes in octets, and how many things happen at once. Tests make them tiny, to cross every border."""
 
     pack: int = 16 << 20
-    block: int = 1 << 20
+    block: int = 2 << 20
     alone: int = 32 << 10
     in_flight: int = 16 << 20
     uploads: int = 2
-    solid_level: int = 6
+    solid_level: int = 8
     alone_level: int = 3
 
 
