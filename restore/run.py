@@ -36,7 +36,7 @@ from vault.model import Snapshot
 from vault.vault import Vault
 
 # What is in memory at once for each connection.
-BATCH_MESSAGES, BATCH_OCTETS = 100, 8 << 20
+BATCH_MESSAGES, BATCH_OCTETS = 100, 4 << 20
 
 
 def make_plan(vault: Vault, snapshot: Snapshot, target: Target, filters: Filters, mapping: Mapping) -> RestorePlan:

@@ -18,7 +18,7 @@ from vault.shelf import Shelf
 from vault.stores.base import ReadStore
 
 _CACHE_OCTETS = 24 << 20
-_AHEAD_MESSAGES, _AHEAD_OCTETS, _READERS = 64, 8 << 20, 3
+_AHEAD_MESSAGES, _AHEAD_OCTETS, _READERS = 64, 4 << 20, 2
 
 
 class BlobReader:

@@ -13,7 +13,7 @@ from vault.shelf import Shelf
 from vault.stores.base import ObjectInfo, ReadStore
 
 SPAN = 4 << 20
-_KEPT = 16 << 20
+_KEPT = 48 << 20
 _WORTH_A_REQUEST = 1 << 20
 
 
