@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 
 from vault.columns import ColumnError
 from vault.errors import Damage, ObjectCutShort, ObjectMissing
@@ -18,7 +19,7 @@ from vault.shelf import Shelf
 from vault.stores.base import ReadStore
 
 _CACHE_OCTETS = 24 << 20
-_AHEAD_MESSAGES, _AHEAD_OCTETS, _READERS = 64, 4 << 20, 2
+_AHEAD_MESSAGES, _AHEAD_OCTETS, _READERS, _LOOKED_UP = 64, 4 << 20, 8, 128
 
 
 class BlobReader:
@@ -31,11 +32,15 @@ class BlobReader:
         self._lock = threading.Lock()
         self._blocks = Shelf(_CACHE_OCTETS)
         self._keys: dict[SessionId, BlockKey] = {}
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
 
     def read(self, blob: BlobId, kind: bytes) -> bytes:
         """Return a blob's content, verified against its id; raises Damage, ContentKeyMissing, StoreError."""
+        return self._read_any(blob, kind, self._index.locate(blob))
+
+    def _read_any(self, blob: BlobId, kind: bytes, places: Sequence[Location]) -> bytes:
         found: Damage | None = None
-        for place in self._index.locate(blob):
+        for place in places:
             try:
                 return self._read_copy(blob, kind, place)
             except Damage as damage:
@@ -61,13 +66,21 @@ class BlobReader:
     def read_ahead(self, blobs: Iterable[BlobId], kind: bytes) -> Iterator[tuple[BlobId, bytes | Damage]]:
         """Yield the content of each blob in the given order, or the damage found; reads some ahead in threads."""
         waiting: deque[tuple[BlobId, Future[bytes | Damage]]] = deque()
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="read") as pool:
-            for blob in blobs:
-                waiting.append((blob, pool.submit(self._read_or_damage, blob, kind)))
+        try:
+            for blob, places in self._located(iter(blobs)):
+                waiting.append((blob, self._readers.submit(self._read_or_damage, blob, kind, places)))
                 while waiting and (len(waiting) >= _AHEAD_MESSAGES or _octets_ready(waiting) > _AHEAD_OCTETS):
                     yield _next(waiting)
             while waiting:
                 yield _next(waiting)
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def _located(self, blobs: Iterator[BlobId]) -> Iterator[tuple[BlobId, list[Location]]]:
+        while some := list(islice(blobs, _LOOKED_UP)):
+            places = self._index.locate_all(some)
+            yield from ((blob, places[blob]) for blob in some)
 
     def block(self, place: Location) -> bytes:
         """Return the plain octets of the block that a location lies in."""
@@ -107,9 +120,9 @@ class BlobReader:
             raise Damage(f"{place.object_name}: a blob runs past its block", object_name=place.object_name)
         return stored
 
-    def _read_or_damage(self, blob: BlobId, kind: bytes) -> bytes | Damage:
+    def _read_or_damage(self, blob: BlobId, kind: bytes, places: Sequence[Location]) -> bytes | Damage:
         try:
-            return self.read(blob, kind)
+            return self._read_any(blob, kind, places)
         except Damage as damage:
             return damage
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -113,6 +114,7 @@ class Index:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._db = database
         self._lock = threading.Lock()
+        weakref.finalize(self, database.close)
 
     def refresh(self, store: ReadStore, ring: KeyRing) -> list[Damage]:
         """Load index objects not seen before and forget vanished ones; return those that can't be read."""
@@ -183,13 +185,22 @@ class Index:
 
     def locate(self, blob: BlobId) -> list[Location]:
         """Say where a blob lies, once for each copy, the newest first; a run writes anew what another found damaged."""
+        return self.locate_all([blob])[blob]
+
+    def locate_all(self, blobs: Sequence[BlobId]) -> dict[BlobId, list[Location]]:
+        """Say the same of many blobs, a thousand or so, at once."""
+        marks = ",".join("?" * len(blobs))
+        query = (
+            "SELECT blobs.id, packs.id, kind, session, counter, offset, stored, start, length FROM blobs"  # noqa: S608
+            " JOIN blocks ON block = blocks.n JOIN packs ON pack = packs.n"
+            f" WHERE blobs.id IN ({marks}) ORDER BY block DESC"
+        )
         with self._lock:
-            rows = self._db.execute(
-                "SELECT packs.id, kind, session, counter, offset, stored, start, length FROM blobs"
-                " JOIN blocks ON block = blocks.n JOIN packs ON pack = packs.n WHERE blobs.id = ? ORDER BY block DESC",
-                (blob,),
-            ).fetchall()
-        return [Location(pack_name(row[1], PackId(row[0])), *row[1:]) for row in rows]
+            rows = self._db.execute(query, blobs).fetchall()
+        found: dict[BlobId, list[Location]] = {blob: [] for blob in blobs}
+        for blob, pack, *place in rows:
+            found[blob].append(Location(pack_name(place[0], PackId(pack)), *place))
+        return found
 
     def session(self, session: SessionId) -> SealedSession | None:
         """Return a session's sealed key."""

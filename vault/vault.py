@@ -30,18 +30,18 @@ def open_vault(store: ReadStore, secret: Secret, *, cache: Path | None = None) -
     """Open a vault; `cache` is a folder for a disposable copy of the index. Raises WrongSecret, VaultError."""
     ring = unlock(store, secret)
     path = cache / f"{ring.vault_id.hex()}.sqlite" if cache else None
-    return Vault(store, ring, open_index(path))
+    return Vault(store, ring, open_index(path), cache)
 
 
 class Vault:
     """All that one organisation keeps at one place, opened with its keys."""
 
-    def __init__(self, store: ReadStore, ring: KeyRing, index: Index) -> None:
+    def __init__(self, store: ReadStore, ring: KeyRing, index: Index, cache: Path | None = None) -> None:
         self.store = store
         self.ring = ring
         self.index = index
         self.blobs = BlobReader(store, ring, index)
-        self._in_bulk = BlobReader(SpanStore(store, index.size_of), ring, index)
+        self._in_bulk = BlobReader(SpanStore(store, index.size_of, cache), ring, index)
         self.unreadable: dict[ObjectName, Damage] = {}
         self._fresh = False
         self._refreshing = threading.Lock()

@@ -1,50 +1,120 @@
-"""A store around a store that fetches neighbouring octets together: a restore reads most of a pack anyway.
+"""A store around a store that fetches neighbouring octets together, once: a restore reads most of a pack anyway.
 
-A request costs a store tens of milliseconds, whatever its size up to some megabytes.
+A request costs a store tens of milliseconds, whatever its size up to some megabytes; and mail that many received lies
+where the first of them is, so restoring several accounts goes to and fro. What was fetched is kept as it came, sealed,
+in a temporary file without a name.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
+import threading
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import cached_property
+from pathlib import Path
 
 from vault.errors import ObjectCutShort
 from vault.ids import ObjectName
-from vault.shelf import Shelf
 from vault.stores.base import ObjectInfo, ReadStore
 
 SPAN = 4 << 20
-_KEPT = 48 << 20
-_WORTH_A_REQUEST = 1 << 20
+_MOST_SPANS = 512
+
+_Key = tuple[ObjectName, int]
 
 
 class SpanStore:
-    """Serves ranges out of aligned spans of 4 MiB. `size_of` says how long an object should be, None if unknown."""
+    """Serves ranges out of aligned spans of 4 MiB, up to 2 GiB of them in a file in `folder` (default: the system's).
 
-    def __init__(self, store: ReadStore, size_of: Callable[[ObjectName], int | None]) -> None:
+    `size_of` says how long an object should be, None if unknown.
+    """
+
+    def __init__(
+        self, store: ReadStore, size_of: Callable[[ObjectName], int | None], folder: Path | None = None
+    ) -> None:
         self._store = store
         self._size_of = size_of
-        self._shelf = Shelf(_KEPT)
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._slots: OrderedDict[_Key, int] = OrderedDict()
+        self._sizes: dict[ObjectName, int | None] = {}
+        self._free = list(reversed(range(_MOST_SPANS)))
+        self._coming: dict[_Key, Future[bytes]] = {}
 
     @property
     def url(self) -> str:
         return self._store.url
 
     def get(self, name: ObjectName, *, start: int = 0, length: int | None = None) -> bytes:
-        size = self._size_of(name)
-        if length is None or length >= _WORTH_A_REQUEST or size is None or start + length > size:
+        size = self._size(name)
+        if not length or size is None or start + length > size:
             return self._store.get(name, start=start, length=length)
+        end = start + length
         try:
-            first, last = start // SPAN, (start + length - 1) // SPAN
-            spans = b"".join(self._span(name, size, number) for number in range(first, last + 1))
+            return b"".join(
+                self._part(name, size, at, min(end, at - at % SPAN + SPAN))
+                for at in (start, *range(start - start % SPAN + SPAN, end, SPAN))
+            )
         except ObjectCutShort:
             # Cut off further on: what was asked for may still be there.
             return self._store.get(name, start=start, length=length)
-        return spans[start - first * SPAN : start - first * SPAN + length]
 
-    def _span(self, name: ObjectName, size: int, number: int) -> bytes:
+    def _size(self, name: ObjectName) -> int | None:
+        if name not in self._sizes:
+            self._sizes[name] = self._size_of(name)
+        return self._sizes[name]
+
+    def _part(self, name: ObjectName, size: int, start: int, end: int) -> bytes:
+        """Return octets that lie in one span; who comes while it is being fetched waits for it."""
+        number, offset = divmod(start, SPAN)
+        key = (name, number)
+        with self._lock:
+            if key in self._slots:
+                self._slots.move_to_end(key)
+                return os.pread(self._file, end - start, self._slots[key] * SPAN + offset)
+            future = self._coming.get(key)
+            mine = future is None
+            if future is None:
+                future = self._coming[key] = Future()
+        if mine:
+            self._fetch(key, size, future)
+        return future.result()[offset : offset + end - start]
+
+    def _fetch(self, key: _Key, size: int, future: Future[bytes]) -> None:
+        name, number = key
         start = number * SPAN
-        length = min(SPAN, size - start)
-        return self._shelf.get((name, number), lambda: self._store.get(name, start=start, length=length))
+        try:
+            octets = self._store.get(name, start=start, length=min(SPAN, size - start))
+        except BaseException as error:  # noqa: BLE001 handed to whoever waits
+            future.set_exception(error)
+        else:
+            future.set_result(octets)
+        with self._lock:
+            del self._coming[key]
+            if not future.exception():
+                self._keep(key, future.result())
+
+    def _keep(self, key: _Key, octets: bytes) -> None:
+        slot = self._free.pop() if self._free else self._slots.popitem(last=False)[1]
+        try:
+            whole = os.pwrite(self._file, octets, slot * SPAN) == len(octets)
+        except OSError:
+            whole = False  # a full disk costs only another request
+        if whole:
+            self._slots[key] = slot
+        else:
+            self._free.append(slot)
+
+    @cached_property
+    def _file(self) -> int:
+        with tempfile.TemporaryFile(dir=self._folder) as file:
+            descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, descriptor)
+        return descriptor
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         return self._store.list(prefix)
