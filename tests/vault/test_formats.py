@@ -91,8 +91,8 @@ def test_an_attachment_is_one_piece_whoever_sends_it_and_however_it_is_wrapped()
 
 
 def test_a_long_message_is_cut_into_pieces() -> None:
-    assert len(through_a_recipe(mail_with(base64_lines(octets(20 << 20))))) == 3
-    assert len(through_a_recipe(plain_mail(1, body=b"long " * (4 << 20)))) == 3
+    assert len(through_a_recipe(mail_with(base64_lines(octets(20 << 20))))) == 6
+    assert len(through_a_recipe(plain_mail(1, body=b"long " * (4 << 20)))) == 6
 
 
 def test_a_message_with_thousands_of_marks_takes_no_time() -> None:
