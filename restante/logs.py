@@ -15,9 +15,16 @@ from restante.errors import tell, where
 from vault.errors import Trouble
 
 
-def tell_warnings() -> None:
+class _IntoLog(logging.Handler):
+    """Turns warnings of the rooms below into lines of our log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().warning("vault", warning=record.getMessage())
+
+
+def tell_warnings(*, as_log: bool = False) -> None:
     """Send the vault's warnings to stderr: that a store does not answer and is being asked again."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _IntoLog() if as_log else logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("warning: %(message)s"))
     logger = logging.getLogger("vault")
     logger.handlers = [handler]

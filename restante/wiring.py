@@ -52,9 +52,9 @@ class Wiring:
         )
 
     def again(self) -> Wiring:
-        """Return the same configuration and secret with a vault of its own, for another thread."""
+        """Return the same configuration, secret and store with a vault of its own, for another thread."""
         other = Wiring(self.config, self.vault_option)
-        vars(other).update(loaded=self.loaded, secret=self.secret)
+        vars(other).update(loaded=self.loaded, secret=self.secret, store=self.store)
         return other
 
     def close(self) -> None:

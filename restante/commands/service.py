@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from restante.errors import Exit, UsageTrouble
-from restante.logs import set_up_logs
+from restante.logs import set_up_logs, tell_warnings
 from restante.options import ConfigOption, VaultOption
 from restante.stopping import hearing
 from restante.wiring import Wiring
@@ -48,6 +48,7 @@ def _serve(wiring: Wiring, listen: str | None) -> Exit:
     from restante.service import Service, ready
 
     set_up_logs()
+    tell_warnings(as_log=True)
     clock = SystemClock()
     service = Service(ready(wiring), clock)
     with hearing(SIGNALS, service.heard), answering(listen, service.state, clock):

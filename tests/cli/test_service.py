@@ -145,6 +145,28 @@ def test_the_account_that_waits_longest_is_read_first(serving: Serving, anna: st
     assert last == {anna: "interrupted", waiting: "interrupted"}
 
 
+def test_a_store_that_is_gone_is_told_in_the_log_and_the_jobs_go_on_when_it_is_back(
+    serving: Serving, anna: str
+) -> None:
+    store = RcloneS3.start()
+    try:
+        serving.command.env.update(store.environment)
+        serving.config["vault"]["url"] = store.vault_url("mail/vault") + "&patience=3"
+        serving("init")
+        serving.job("often", every="1s")
+        with serving.running():
+            serving.await_("job ended", job="often", status="complete")
+            store.kill()
+            assert "trying again" in serving.await_("vault")["warning"]
+            assert serving.await_("job failed", job="often")["hint"]
+            store.restart()
+            before = len(serving.log("job ended", status="complete"))
+            serving.await_("job ended", times=before + 2, job="often", status="complete")
+            assert all("timestamp" in line for line in serving.log())
+    finally:
+        store.remove()
+
+
 def test_a_store_that_falls_silent_keeps_nobody_from_leaving(
     serving: Serving, anna: str, dovecot: DovecotServer
 ) -> None:
