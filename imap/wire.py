@@ -177,7 +177,8 @@ class Wire:
 
     def _literal(self, line: bytearray, value: bytes, tag: bytes, what: str) -> bool:
         """Put a literal on the line, or send both; False when the server does not want it."""
-        unasked = len(value) <= self.literal_limit
+        # Without the extension even an empty literal must ask.
+        unasked = 0 < self.literal_limit >= len(value)
         line += b"{%d%b}\r\n" % (len(value), b"+" if unasked else b"")
         if unasked and len(value) < _SLICE:
             line += value

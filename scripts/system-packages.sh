@@ -14,7 +14,7 @@ cyrus_unpacked="cyrus-common cyrus-imapd"
 courier="courier-authlib courier-authlib-userdb courier-authdaemon libcourier-unicode4 libgamin0 libgdbm6 libidn12 libgnutls30 \
 libpcre3"
 courier_unpacked="courier-base courier-imap"
-imap4d="mailutils-common libmailutils9 libgsasl18"
+imap4d="mailutils-common libmailutils9 libgsasl18 libwrap0"
 imap4d_unpacked="mailutils-imap4d"
 postfix="dovecot-lmtpd libdb5.3 libicu72 libnsl2 libsasl2-2 libssl3"
 postfix_unpacked="postfix"

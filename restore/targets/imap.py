@@ -24,6 +24,8 @@ from restore.targets.imap_box import Box, complete_flags, fingerprints, kept_fla
 ResultT = TypeVar("ResultT")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+# So often a connection may break at a message in a batch, and in all, before the message is taken for the cause.
+_BREAKS_TOGETHER, _BREAKS = 2, 4
 
 
 class ImapTarget:
@@ -113,14 +115,20 @@ class ImapTarget:
     def _store(self, box: Box, batch: Sequence[Replay]) -> list[Placed]:
         results: list[Placed] = []
         waits = _Waits(self._patience)
+        breaks, singly = 0, False
         while len(results) < len(batch):
-            left = batch[len(results) :]
+            start = len(results)
             try:
-                results += self._send(box, left)
+                results += self._send(box, batch[start : start + 1] if singly else batch[start:])
             except _CutShort as broken:
                 results += broken.placed
                 waits.wait(broken.cause)
                 results += self._arrived(box, batch[len(results) :], waits)
+                breaks = breaks + 1 if len(results) == start and broken.cause.wait is None else 0
+                singly = singly or breaks >= _BREAKS_TOGETHER
+                if breaks >= _BREAKS:
+                    results.append(Placed(f"whenever it is sent, {broken.cause.message}"))
+                    breaks, waits = 0, _Waits(self._patience)
             except ImapError as error:
                 waits.wait(error)
         return results

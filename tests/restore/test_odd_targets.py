@@ -15,12 +15,12 @@ from imap.model import Endpoint, Login
 from restore import Filters, Mapping
 from restore.targets.imap import ImapTarget
 from tests.backup.site import Site, account
-from tests.corpus import TWINS, plain_mail
+from tests.corpus import EMPTY, TWINS, plain_mail
 from tests.imap.scripted import HANG_UP, Reply, Script, scripted
 from tests.proxy import cutting_proxy
 from tests.restore.replay import held, restore, to_server
 from tests.secret import new_secret
-from tests.servers import DovecotServer
+from tests.servers import CourierServer, DovecotServer, Imap4dServer
 from tests.servers.maildir import Mail, deliver
 from vault.errors import Damage
 from vault.ids import BlobId
@@ -59,7 +59,7 @@ def test_a_restore_cut_at_any_answer_goes_on_without_duplicate_or_gap_when_run_a
     with cutting_proxy(second_dovecot.port, [limit, *[0] * 400]) as proxy:
         endpoint = Endpoint("127.0.0.1", proxy.port, heir, "off")
         target = ImapTarget(
-            endpoint, Login(lambda: second_dovecot.password(heir)), connections=1, patience=0.6, timeout=10
+            endpoint, Login(lambda: second_dovecot.password(heir)), connections=1, patience=1.4, timeout=10
         )
         with suppress(ConnectionLost, CannotConnect):
             restore(site, site.snapshot(user), target)
@@ -67,6 +67,27 @@ def test_a_restore_cut_at_any_answer_goes_on_without_duplicate_or_gap_when_run_a
     report = restore(site, site.snapshot(user), to_server(second_dovecot, heir))
     assert report.status == "complete"
     assert held(second_dovecot, heir) == held(dovecot, user)
+
+
+def test_a_message_that_breaks_every_connection_is_named_and_the_rest_comes(
+    dovecot: DovecotServer, imap4d: Imap4dServer, site: Site
+) -> None:
+    user, heir = dovecot.new_user().name, imap4d.new_user().name
+    deliver(dovecot, user, "INBOX", [plain_mail(1), EMPTY, plain_mail(2)])  # imap4d dies of an empty message
+    site.backup(account(dovecot, user))
+    report = restore(site, site.snapshot(user), to_server(imap4d, heir))
+    assert (report.status, report.restored) == ("partial", 2)
+    assert [(f.mailbox, f.uid, "whenever it is sent" in f.reason) for f in report.failures] == [("INBOX", 2, True)]
+    assert Counter(text for text, _, _ in held(imap4d, heir)["INBOX"]) == Counter([plain_mail(1), plain_mail(2)])
+
+
+def test_courier_takes_an_empty_message(dovecot: DovecotServer, courier: CourierServer, site: Site) -> None:
+    user, heir = dovecot.new_user().name, courier.new_user().name
+    deliver(dovecot, user, "INBOX", [EMPTY, plain_mail(1)])
+    site.backup(account(dovecot, user))
+    report = restore(site, site.snapshot(user), to_server(courier, heir))
+    assert (report.status, report.restored) == ("complete", 2)
+    assert {text for text, _, _ in held(courier, heir)["INBOX"]} == {b"\r\n", plain_mail(1)}
 
 
 def test_a_failing_account_does_not_stop_the_restores_beside_it(dovecot: DovecotServer, site: Site) -> None:

@@ -18,7 +18,7 @@ from tests.servers.process import (
     find_program,
     free_ports,
     hashed,
-    need_root,
+    need_namespaces,
     new_directory,
 )
 
@@ -46,7 +46,7 @@ class CourierServer(TlsServer, HomeServer):
         programs = {name: program for name, program in found.items() if program}
         if len(programs) < len(PROGRAMS) or find_program("makeuserdb") is None:
             raise ServerMissing("courier")
-        need_root("courier")
+        need_namespaces("courier")
         directory = directory or new_directory("courier")
         port, tls_port = free_ports(2)
         server = cls(directory, port, tls_port, make_certificate(directory), programs)

@@ -41,6 +41,15 @@ def need_root(name: str) -> None:
         raise ServerMissing(name, f"{name} is started by root only: run the tests as root")
 
 
+def need_namespaces(name: str) -> None:
+    """Raise ServerMissing unless we may mount in a namespace of our own, which containers seldom allow unasked."""
+    need_root(name)
+    if subprocess.run(
+        ["unshare", "--mount", "--uts", "--pid", "--fork", "true"], capture_output=True, check=False
+    ).returncode:
+        raise ServerMissing(name, f"{name} needs a mount namespace: give the container CAP_SYS_ADMIN")
+
+
 def hashed(password: str) -> str:
     """Return a password as Unix servers keep it in their files (crypt(3))."""
     crypt = ctypes.CDLL("libcrypt.so.1").crypt
@@ -89,6 +98,15 @@ class Server:
 
     def start(self) -> None:
         """Start it and return once every port answers. Raises ServerFailed with the end of its log."""
+        try:
+            self._start()
+        except ServerFailed:
+            # Somebody's connection may have taken one of our ports while nobody listened there.
+            self.kill()
+            time.sleep(1)
+            self._start()
+
+    def _start(self) -> None:
         self.process = _SPAWNER.submit(self._spawn).result()
         for port in self.ports:
             wait_for(lambda port=port: self._answers(port), START_SECONDS, self.story)  # type: ignore[misc]

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Self
 
 from tests.servers.base import DOMAIN, Mailer
-from tests.servers.process import UNPACKED, Server, ServerMissing, find_program, free_ports, need_root, new_directory
+from tests.servers.process import (
+    UNPACKED,
+    Server,
+    ServerMissing,
+    find_program,
+    free_ports,
+    need_namespaces,
+    new_directory,
+)
 
 PREFIX = UNPACKED / "sendmail"
 
@@ -27,7 +35,7 @@ class SendmailServer(Mailer):
         macros = next((place for place in places if place.is_dir()), None)
         if program is None or macros is None:
             raise ServerMissing("sendmail")
-        need_root("sendmail")
+        need_namespaces("sendmail")
         server = cls(new_directory("sendmail"), free_ports(1)[0])
         server._lay_out(macros, files)
         environment = {"PATH": os.environ.get("PATH", "")}
