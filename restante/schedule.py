@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from restante.config import Schedule
 
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -34,10 +35,13 @@ def cron_trigger(expression: str, zone: str, jitter: timedelta | None = None) ->
     minute, hour, day, month, weekday = fields
     if day != "*" and weekday != "*":
         raise ValueError("day of month and day of week are both set, which cron systems read differently")
-    return CronTrigger(
+    trigger = CronTrigger(
         minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=ZoneInfo(zone),
         jitter=_seconds(jitter),
     )  # fmt: skip
+    if trigger.get_next_fire_time(None, SOME_DAY) is None:
+        raise ValueError("no such day ever comes")
+    return trigger
 
 
 def _weekdays(field: str) -> str:

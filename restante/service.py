@@ -257,7 +257,7 @@ class Service:
     def _look(self, wiring: Wiring) -> None:
         history = _history(wiring)
         with self._changed:
-            if self._wiring.vault_url == wiring.vault_url:
+            if self._wiring.loaded is wiring.loaded:  # what was reloaded meanwhile has looked for itself
                 self._history, self._looked = history, self._clock.now()
 
     def _look_again(self) -> None:

@@ -51,7 +51,8 @@ def test_the_hour_that_a_change_to_summer_time_leaves_out_loses_no_night() -> No
 
 
 @pytest.mark.parametrize(
-    "wrong", ["* * * *", "60 * * * *", "0 0 1 * 1", "0 0 * * 8", "0 0 * * 5-1", "0 0 * * */0", "a * * * *"]
+    "wrong",
+    ["* * * *", "60 * * * *", "0 0 1 * 1", "0 0 * * 8", "0 0 * * 5-1", "* * * * */0", "a * * * *", "0 0 31 2 *"],
 )
 def test_what_is_no_cron_expression_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError):
