@@ -93,6 +93,11 @@ unpack() { # NAME PACKAGES: below .cache/servers/NAME, once
   touch "$place/done"
 }
 
+make_account() { # NAME
+  [ $may_install = yes ] || { echo "error: run this line, then try again: sudo useradd --system $1" >&2; exit 1; }
+  $as_root useradd --system --no-create-home --shell /usr/sbin/nologin "$1"
+}
+
 [ -z "$missing" ] || install_missing
 for wish in "$@"; do
   case $wish in
@@ -103,7 +108,7 @@ for wish in "$@"; do
     exim)
       unpack exim "$exim_unpacked"
       # Exim starts only where the account exists whose name is compiled in.
-      id Debian-exim >/dev/null 2>&1 || $as_root useradd --system --no-create-home --shell /usr/sbin/nologin Debian-exim
+      id Debian-exim >/dev/null 2>&1 || make_account Debian-exim
       ;;
     sendmail) unpack sendmail "$sendmail_unpacked" ;;
   esac

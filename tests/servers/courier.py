@@ -146,7 +146,6 @@ def _script(server: CourierServer) -> str:
 #!/bin/sh
 set -e
 trap 'exit 0' TERM
-mount --make-rprivate /
 mkdir -p /etc/courier
 mount --bind {server.directory}/etc /etc/courier
 mount -t tmpfs tmpfs /run

@@ -60,10 +60,7 @@ class SendmailServer(Mailer):
         made = subprocess.run(command, cwd=macros, check=True, capture_output=True)
         (etc / "sendmail.cf").write_bytes(made.stdout)
         script = self.directory / "run.sh"
-        script.write_text(
-            "#!/bin/sh\nset -e\nmount --make-rprivate /\n"
-            f'mount --bind {etc}/hosts /etc/hosts\nhostname mx.{DOMAIN}\nexec "$@"\n'
-        )
+        script.write_text(f'#!/bin/sh\nset -e\nmount --bind {etc}/hosts /etc/hosts\nhostname mx.{DOMAIN}\nexec "$@"\n')
         script.chmod(0o755)
 
 
