@@ -40,6 +40,8 @@ class AccountRun:
         options: BackupOptions,
         progress: Progress,
         stop: threading.Event,
+        *,
+        wary: bool = False,
     ) -> None:
         self.source = source
         self._vault = vault
@@ -47,6 +49,7 @@ class AccountRun:
         self._options = options
         self._progress = progress
         self._stop = stop
+        self._wary = wary
         self._tally = Tally()
         self._lock = threading.Lock()
         self._plan = SyncPlan((), ())
@@ -114,7 +117,7 @@ class AccountRun:
 
     def _is_hollow(self, tree: Tree) -> bool:
         """Whether the store lost mail of this account; then all of it is read again, and what is lost written anew."""
-        if not self._writer.vanished:
+        if not self._writer.vanished and not self._wary:
             return False
         rows = (row for mailbox in tree.mailboxes for row in self._vault.rows(mailbox))
         return any(not self._writer.holds(row.blob) for row in rows)

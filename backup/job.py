@@ -12,6 +12,7 @@ from backup.account import AccountRun
 from backup.model import AccountReport, BackupOptions, BackupReport, Outcome, SourceAccount
 from backup.turns import Turns
 from vault.clock import Clock, Progress
+from vault.errors import Overtaken
 from vault.ids import SnapshotId
 from vault.records import rfc3339
 from vault.stores.base import WriteStore
@@ -20,6 +21,7 @@ from vault.vault import Vault
 from vault.writer import VaultWriter
 
 _LOOK_SECONDS, _GRACE_SECONDS = 0.2, 2.0
+_ATTEMPTS = 3
 
 
 def run_backup(
@@ -37,24 +39,57 @@ def run_backup(
 
     `turns` bounds how much happens at once where several jobs share it; without, `options` does for this job alone.
     Trouble with one account is in the report; trouble with the store is raised (StoreError), and what the last
-    checkpoint covers is safe.
+    checkpoint covers is safe. A run that a prune overtook starts over from its checkpoint, and gives up (Overtaken)
+    where that happens again and again.
     """
     counted = CountingStore(store)
     started, clock_start = clock.now(), time.monotonic()
-    writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {_version()}", limits=options.limits)
-    job = _Job(vault, writer, options, turns or Turns(options.accounts_at_once, options.accounts_per_server))
-    runs = [AccountRun(source, vault, writer, options, progress, stop) for source in accounts]
-    try:
-        job.read(runs, stop)
-        job.commit(runs)
-        reports = tuple(job.report(run) for run in runs)
-        status = _outcome(reports, interrupted=stop.is_set())
-        looked = [(r.account, r.snapshot, r.status) for r in reports]
-        writer.write_run(started, looked, job=options.job, status=status)
-    finally:
-        writer.close()
-    seconds = time.monotonic() - clock_start
-    return BackupReport(status, rfc3339(started), seconds, reports, counted.puts, counted.put_octets)
+    turns = turns or Turns(options.accounts_at_once, options.accounts_per_server)
+
+    def attempt(*, wary: bool) -> BackupReport:
+        writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {version_told()}", limits=options.limits)
+        halt = _Halt(stop)
+        job = _Job(vault, writer, options, turns)
+        runs = [AccountRun(source, vault, writer, options, progress, halt, wary=wary) for source in accounts]
+        try:
+            job.read(runs, halt)
+            job.commit(runs)
+            reports = tuple(job.report(run) for run in runs)
+            status = _outcome(reports, interrupted=stop.is_set())
+            looked = [(r.account, r.snapshot, r.status) for r in reports]
+            writer.write_run(started, looked, job=options.job, status=status)
+        finally:
+            writer.close()
+        seconds = time.monotonic() - clock_start
+        return BackupReport(status, rfc3339(started), seconds, reports, counted.puts, counted.put_octets)
+
+    wary = False
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return attempt(wary=wary)
+        except Overtaken as overtaken:
+            wary = wary or overtaken.committed
+    return attempt(wary=wary)
+
+
+class _Halt(threading.Event):
+    """Set for this attempt alone, or because the whole run was told to stop."""
+
+    def __init__(self, outer: threading.Event) -> None:
+        super().__init__()
+        self._outer = outer
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._outer.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set():
+            left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())
+            if left <= 0:
+                return False
+            super().wait(left)
+        return True
 
 
 class _Job:
@@ -132,9 +167,9 @@ class _Job:
         """Capture first, then flush, then write snapshots: each names only what is durable."""
         drafts = [(run, run.capture()) for run in runs]
         self._writer.flush()
-        for run, draft in drafts:
-            if draft is not None:
-                self._snapshots[run] = self._writer.write_snapshot(draft).id
+        owed = [(run, draft) for run, draft in drafts if draft is not None]
+        made = self._writer.write_snapshots([draft for _, draft in owed])
+        self._snapshots.update((run, snapshot.id) for (run, _), snapshot in zip(owed, made, strict=True))
         self._unwritten.difference_update(runs)
         self._last_checkpoint = time.monotonic()
 
@@ -156,7 +191,8 @@ def _outcome(reports: Sequence[AccountReport], *, interrupted: bool) -> Outcome:
     return "failed" if statuses == {"failed"} else "partial"
 
 
-def _version() -> str:
+def version_told() -> str:
+    """Return the version that records name."""
     try:
         return version("restante")
     except PackageNotFoundError:

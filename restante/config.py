@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from backup.retention import Policy
 from imap.errors import BadUrl
 from imap.url import parse_url
 from restante.schedule import cron_trigger, parse_span
@@ -155,6 +156,29 @@ class OAuth2(Section):
     )
 
 
+def _count(what: str, example: int) -> Any:
+    return Field(0, ge=0, le=100_000, description=what, examples=[example], json_schema_extra=live)
+
+
+class Retention(Section):
+    """Which snapshots `restante prune` keeps; the rest go. Without it, or with nothing in it, all are kept."""
+
+    last: int = _count("The last so many.", 3)
+    hourly: int = _count("The newest of each of the last so many hours that have one.", 48)
+    daily: int = _count("The same for days, in UTC.", 14)
+    weekly: int = _count("The same for weeks.", 8)
+    monthly: int = _count("The same for months.", 24)
+    yearly: int = _count("The same for years.", 10)
+
+    @property
+    def policy(self) -> Policy:
+        """What it says, as the engine takes it."""
+        return Policy(**self.model_dump())
+
+
+RETENTION = "Which snapshots `restante prune` keeps. Without it all are kept"
+
+
 class Account(Section):
     """One mail account to back up. Give one of the passwords, or oauth2."""
 
@@ -186,6 +210,7 @@ class Account(Section):
         json_schema_extra=live,
     )
     rpo: Span | None = Field(None, description=f"{RPO}. Default: the shortest of its jobs.", examples=["2h"])
+    retention: Retention | None = Field(None, description=f"{RETENTION}, or what any of its jobs says.")
 
 
 class Schedule(Section):
@@ -232,6 +257,9 @@ class Job(Section):
         None, description="When `restante run` runs it. Without, only by hand.", json_schema_extra=live
     )
     rpo: Span | None = Field(None, description=f"{RPO}.", examples=["4h"], json_schema_extra=live)
+    retention: Retention | None = Field(
+        None, description=f"{RETENTION}; where several jobs cover an account, the longest counts."
+    )
     sample: Share | None = Field(
         None,
         description="With `does: check`: read and verify this share of the packs, drawn anew each time, not the "

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 
 from backup import BackupOptions, SourceAccount
+from backup.retention import Policy
 from restante.config import Account, Job, Limits
 from restante.endpoints import endpoint_of
 from restante.errors import UsageTrouble
@@ -115,6 +116,16 @@ class Wiring:
             jobs = [job for job in config.jobs if job.does == "backup" and _covers(job, account)] if config else []
             promises[account.name] = account.rpo or min((job.rpo for job in jobs if job.rpo), default=None)
         return promises
+
+    def retention(self, account: str) -> Policy:
+        """Return what to keep of an account: its own policy, else the widest of the jobs that cover it, else all."""
+        config = self.loaded.config if self.loaded is not None else None
+        own = next((a.retention for a in config.accounts if a.name == account), None) if config else None
+        if own is not None:
+            return own.policy
+        jobs = config.jobs if config else []
+        told = [j.retention.policy for j in jobs if j.retention and any(fnmatchcase(account, g) for g in j.accounts)]
+        return reduce(Policy.widened, told) if told else Policy()
 
     def _configured(self) -> list[Account]:
         if self.loaded is None or not self.loaded.config.accounts:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
+from vault.clock import Clock, SystemClock
 from vault.errors import ObjectCutShort, ObjectMissing, StoreError, StoreUnavailable
 from vault.ids import ObjectName
 from vault.stores.base import FullStore, ObjectInfo
@@ -18,19 +19,20 @@ class Killed(BaseException):
 
 
 class MemoryStore:
-    """Objects in a dict; `objects` may be tampered with."""
+    """Objects in a dict; `objects` may be tampered with. `clock` is the store's own."""
 
     url = "memory://"
 
-    def __init__(self, objects: dict[ObjectName, bytes] | None = None) -> None:
+    def __init__(self, objects: dict[ObjectName, bytes] | None = None, *, clock: Clock | None = None) -> None:
         self.objects = dict(objects or {})
+        self._clock = clock or SystemClock()
         self._times: dict[ObjectName, datetime] = {}
         self._lock = threading.Lock()
 
     def put(self, name: ObjectName, data: bytes, *, retain_until: datetime | None = None) -> None:
         with self._lock:
             self.objects[check_name(name)] = bytes(data)
-            self._times[name] = datetime.now(UTC)
+            self._times[name] = self._clock.now()
 
     def get(self, name: ObjectName, *, start: int = 0, length: int | None = None) -> bytes:
         data = self._held(name)
@@ -45,7 +47,7 @@ class MemoryStore:
             yield self.stat(name)
 
     def stat(self, name: ObjectName) -> ObjectInfo:
-        return ObjectInfo(name, len(self._held(name)), self._times.get(name, datetime.now(UTC)))
+        return ObjectInfo(name, len(self._held(name)), self._times.get(name, self._clock.now()))
 
     def delete(self, name: ObjectName) -> None:
         with self._lock:

@@ -6,13 +6,13 @@ It shares no code with the writer, reads snapshots before indexes, trusts no cac
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from vault.blobs import BlobReader
+from vault.census import Seen, find_gaps
 from vault.check_packs import PackChecker
 from vault.check_report import Affected, CheckReport, DamageFound, Findings
 from vault.check_trees import TreeChecker
@@ -21,8 +21,8 @@ from vault.errors import Damage, ObjectMissing
 from vault.ids import BlobId, ObjectName
 from vault.index import Index, open_index, read_index_object
 from vault.keyring import doubts, read_slot
-from vault.model import Snapshot
-from vault.records import RunRecord, chain_link, open_run, open_snapshot
+from vault.records import RunRecord, chain_link, open_run, open_snapshot, snapshot_name
+from vault.tombstones import Graveyard, read_graveyard, read_holds
 from vault.vault import Vault
 
 __all__ = ["Affected", "CheckReport", "DamageFound", "check_vault"]
@@ -37,7 +37,8 @@ def check_vault(vault: Vault, *, read: bool, sample: float = 1.0, progress: Prog
     # Backwards against the order of writing, so that a backup under way looks like no damage.
     runs = check.runs()
     snapshots = check.snapshots()
-    check.lost_snapshots(snapshots, runs)
+    check.tombstones()
+    check.lost(snapshots, runs)
     check.index()
     check.objects()
     if read:
@@ -53,6 +54,7 @@ class _Check:
     findings: Findings = field(default_factory=Findings)
     notes: list[str] = field(default_factory=list)
     listed: dict[ObjectName, int] = field(default_factory=dict)
+    graves: Graveyard = field(default_factory=Graveyard)
     bad_copies: dict[tuple[ObjectName, BlobId], str] = field(default_factory=dict)
     octets_read: int = 0
     blobs: int = 0
@@ -62,11 +64,12 @@ class _Check:
         self.reader = BlobReader(self.vault.store, self.vault.ring, self.fresh)
 
     def attempt(self, name: ObjectName, work: Callable[[], ResultT]) -> ResultT | None:
-        """Do something with one object; note the damage where that fails."""
+        """Do something with one object; note the damage where that fails, but not that a prune was faster."""
         try:
             return work()
         except ObjectMissing:
-            self.findings.damaged(name, "it is missing")
+            if any(info.name == name for info in self.vault.store.list(name)):
+                self.findings.damaged(name, "it is missing")
         except Damage as damage:
             self.findings.damaged(damage.object_name, damage.message)
         return None
@@ -88,51 +91,43 @@ class _Check:
             reason = "no sound key slot is left, so that neither passphrase nor recovery key opens the vault"
             self.findings.damaged("keys/", reason)
 
-    def snapshots(self) -> list[Snapshot]:
-        """Open every snapshot, look at each account's chain, and return those that can be read."""
-        found: dict[str, list[tuple[Snapshot, str]]] = defaultdict(list)
+    def snapshots(self) -> list[Seen]:
+        """Open every snapshot and return those that can be read."""
+        found = []
         for name, data in self._small("snapshots/"):
             snapshot = self.attempt(name, partial(open_snapshot, self.vault.ring, name, data))
             if snapshot:
-                found[snapshot.account_id].append((snapshot, chain_link(data)))
-        for account, chain in found.items():
-            chain.sort(key=lambda pair: pair[0].sequence)
-            self._chain(account, chain)
-        return [snapshot for chain in found.values() for snapshot, _ in chain]
+                found.append(Seen(snapshot, chain_link(data)))
+        return found
 
-    def _chain(self, account: str, chain: Sequence[tuple[Snapshot, str]]) -> None:
-        links = {link for _, link in chain} | {""}
-        last = 0
-        for snapshot, _ in chain:
-            name = f"snapshots/{account}/"
-            if snapshot.previous not in links and not self.findings.names(name):
-                reason = f"the snapshot before {snapshot.id} (number {last + 1}) is missing"
-                self.findings.damaged(name, reason, Affected(snapshot.account, "", None))
-            last = snapshot.sequence
+    def tombstones(self) -> None:
+        """Read what prunes condemned: after the snapshots, which go later than they are condemned, before the index."""
+        self.graves = read_graveyard(self.vault.store, self.vault.ring)
+        holds = read_holds(self.vault.store, self.vault.ring)
+        for damage in (*self.graves.unreadable, *holds.unreadable):
+            self.findings.damaged(damage.object_name, damage.message)
 
-    def lost_snapshots(self, snapshots: Sequence[Snapshot], runs: Iterable[tuple[ObjectName, RunRecord]]) -> None:
-        """Name the snapshots that runs confirmed and nobody can read, and say whose they are.
+    def lost(self, snapshots: Sequence[Seen], runs: Mapping[ObjectName, RunRecord]) -> None:
+        """Name the snapshots and holds that something names and nobody can read, and say whose they are.
 
         That is the account's name where another snapshot of it tells that, else its id.
         """
-        known = {snapshot.id for snapshot in snapshots}
-        for run_name, run in runs:
-            for confirmed in run.accounts:
-                if confirmed.snapshot and confirmed.snapshot not in known:
-                    name = f"snapshots/{confirmed.account}/{confirmed.snapshot}"
-                    self.findings.damaged(name, f"it is missing, though {run_name} names it")
-        accounts: dict[str, str] = {s.account_id: s.account for s in snapshots}
+        holds = {info.name for info in self.vault.store.list("holds/")}
+        for gap in find_gaps(snapshots, runs, holds, self.graves.census, self.graves.condemned):
+            if not (gap.object.endswith("/") and self.findings.names(gap.object)):
+                self.findings.damaged(gap.object, gap.reason)
+        accounts: dict[str, str] = {s.account_id: s.account for s, _ in snapshots}
         for name in self.findings.names("snapshots/"):
             account = name.split("/")[1]
             self.findings.damaged(name, "", Affected(accounts.get(account, account), "", None))
 
-    def runs(self) -> list[tuple[ObjectName, RunRecord]]:
+    def runs(self) -> dict[ObjectName, RunRecord]:
         """Open every run record and return those that can be read."""
-        found = []
+        found = {}
         for name, data in self._small("runs/"):
             run = self.attempt(name, partial(open_run, self.vault.ring, name, data))
             if run:
-                found.append((name, run))
+                found[name] = run
         return found
 
     def _small(self, prefix: str) -> Iterator[tuple[ObjectName, bytes]]:
@@ -156,11 +151,13 @@ class _Check:
             self.listed.update((info.name, info.size) for info in self.vault.store.list(prefix))
         named = dict(self.fresh.packs())
         for name, size in named.items():
+            if name in self.graves.condemned:
+                continue  # it may go at any moment; `trees` sees whether anything still needs it
             if name not in self.listed:
                 self.findings.damaged(name, "it is missing")
             elif self.listed[name] != size:
                 self.findings.damaged(name, f"it has {self.listed[name]} octets instead of {size}")
-        strays = self.listed.keys() - named.keys()
+        strays = self.listed.keys() - named.keys() - self.graves.condemned.keys()
         if strays:
             self.notes.append(
                 f"{len(strays)} packs are named by no index: an interrupted run left them, or an index is lost"
@@ -169,7 +166,7 @@ class _Check:
 
     def contents(self, sample: float) -> None:
         """Read packs and meta objects to the last byte."""
-        names = sorted(self.listed)
+        names = sorted(self.listed.keys() - self.graves.condemned.keys())
         if sample < 1:
             names = random.sample(names, max(1, round(len(names) * sample))) if names else []
         checker = PackChecker(self.vault, self.fresh)
@@ -187,11 +184,12 @@ class _Check:
                 f"this key {what} {len(checker.unopened)} packs, which were compared with their SHA-256, not decrypted"
             )
 
-    def trees(self, snapshots: Sequence[Snapshot]) -> None:
-        """Follow every snapshot down to every message it names."""
+    def trees(self, snapshots: Sequence[Seen]) -> None:
+        """Follow every snapshot that no prune has condemned down to every message it names."""
         checker = TreeChecker(self.findings, self.reader, self.fresh, self.listed, self.bad_copies)
-        for snapshot in snapshots:
-            checker.check(snapshot)
+        for snapshot, _ in snapshots:
+            if snapshot_name(snapshot.account_id, snapshot.id) not in self.graves.condemned:
+                checker.check(snapshot)
 
     def report(self) -> CheckReport:
         """Put everything together."""

@@ -56,3 +56,17 @@ class StoreUnavailable(StoreError):
     """The store did not answer, or answered that it is overloaded, for as long as we waited."""
 
     retryable = True
+
+
+class Overtaken(VaultError):
+    """Maintenance went on while a run was under way for so long that what the run relies on may be gone.
+
+    `committed` says whether snapshots were written before that was seen.
+    """
+
+    retryable = True
+
+    def __init__(self, *, committed: bool) -> None:
+        hint = "run it again: it goes on from its last checkpoint"
+        super().__init__("the run was overtaken by a prune of the vault", hint=hint)
+        self.committed = committed

@@ -9,13 +9,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vault.columns import ColumnError, ColumnReader, ColumnWriter
-from vault.errors import Damage
+from vault.errors import Damage, ObjectMissing
 from vault.ids import BlobId, ObjectName, PackId, SessionId
 from vault.keys import KeyRing, SealedSession
 from vault.pack import (
@@ -31,7 +30,7 @@ from vault.pack import (
 from vault.seal import open_object, seal_object
 from vault.stores.base import ReadStore
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE objects (n INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
 CREATE TABLE packs (n INTEGER PRIMARY KEY, object INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL,
@@ -45,6 +44,9 @@ CREATE TABLE records (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE links (account TEXT NOT NULL, server_id BLOB NOT NULL, blob BLOB NOT NULL, size INTEGER NOT NULL,
                     PRIMARY KEY (account, server_id)) WITHOUT ROWID;
 CREATE TABLE linked_pages (account TEXT NOT NULL, page BLOB NOT NULL, PRIMARY KEY (account, page)) WITHOUT ROWID;
+CREATE TABLE uses (message BLOB NOT NULL, piece BLOB NOT NULL, PRIMARY KEY (message, piece)) WITHOUT ROWID;
+CREATE TABLE covered (pack BLOB NOT NULL, teller BLOB NOT NULL, PRIMARY KEY (pack, teller)) WITHOUT ROWID;
+CREATE TABLE uses_read (teller BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX blocks_of_pack ON blocks (pack);
 CREATE INDEX blobs_of_block ON blobs (block);
 CREATE INDEX packs_of_object ON packs (object);
@@ -119,8 +121,7 @@ class Index:
     def refresh(self, store: ReadStore, ring: KeyRing) -> list[Damage]:
         """Load index objects not seen before and forget vanished ones; return those that can't be read."""
         listed = {info.name for info in store.list("index/")}
-        with self._lock, closing(self._db.execute("SELECT name FROM objects")) as rows:
-            loaded = {ObjectName(name) for (name,) in rows}
+        loaded = self.objects()
         self._forget(loaded - listed)
         damage = []
         for name in sorted(listed - loaded):
@@ -128,6 +129,10 @@ class Index:
                 self.add(name, read_index_object(store, ring, name))
             except Damage as error:
                 damage.append(error)
+            except ObjectMissing:
+                # Maintenance writes what takes its place long before it deletes an index object.
+                if any(info.name == name for info in store.list(name)):
+                    damage.append(Damage(f"{name} is listed, but missing", object_name=name))
         return damage
 
     def add(self, name: ObjectName, entries: Iterable[PackEntry]) -> None:
@@ -173,7 +178,7 @@ class Index:
 
     def distrust(self, name: ObjectName) -> None:
         """Forget what a damaged pack or meta object holds, so that it is written again when it comes by."""
-        pack = bytes.fromhex(name.rpartition("/")[2])
+        pack = _pack_id(name)
         blocks = "SELECT blocks.n FROM blocks JOIN packs ON pack = packs.n WHERE packs.id = ?"
         with self._lock, self._db as db:
             db.execute(f"DELETE FROM blobs WHERE block IN ({blocks})", (pack,))  # noqa: S608 constant text
@@ -225,6 +230,54 @@ class Index:
             ]
         return [Location(pack_name(row[1], PackId(row[0])), *row[1:]) for found in rows for row in found]
 
+    def unread_uses(self) -> list[Location]:
+        """Return the blocks that tell which pieces messages need and that were not learned yet, one object each."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT packs.id, kind, session, counter, offset, stored, 0, plain FROM packs"
+                " JOIN blocks ON pack = packs.n WHERE kind = 'M' AND blobs = 0"
+                " AND packs.id NOT IN (SELECT teller FROM uses_read) GROUP BY packs.id"
+            ).fetchall()
+        return [Location(pack_name(row[1], PackId(row[0])), *row[1:]) for row in rows]
+
+    def learn_uses(self, name: ObjectName, packs: Iterable[PackId], pieces: Mapping[BlobId, Sequence[BlobId]]) -> None:
+        """Learn what the one of a meta object says."""
+        teller = _pack_id(name)
+        pairs = ((message, piece) for message, found in pieces.items() for piece in found)
+        with self._lock, self._db as db:
+            db.executemany("INSERT OR IGNORE INTO uses VALUES (?, ?)", pairs)
+            db.executemany("INSERT OR IGNORE INTO covered VALUES (?, ?)", ((pack, teller) for pack in packs))
+            db.execute("INSERT OR IGNORE INTO uses_read VALUES (?)", (teller,))
+
+    def pieces(self, message: BlobId) -> list[BlobId] | None:
+        """Return the pieces that a message needs, or None where nothing tells."""
+        with self._lock:
+            known = self._db.execute(
+                "SELECT 1 FROM blobs JOIN blocks ON block = blocks.n JOIN packs ON pack = packs.n"
+                " JOIN covered ON covered.pack = packs.id WHERE blobs.id = ? LIMIT 1",
+                (message,),
+            ).fetchone()
+            rows = self._db.execute("SELECT piece FROM uses WHERE message = ?", (message,)).fetchall()
+        return [BlobId(piece) for (piece,) in rows] if known else None
+
+    def objects(self) -> set[ObjectName]:
+        """Return the names of the index objects learned."""
+        with self._lock:
+            return {ObjectName(name) for (name,) in self._db.execute("SELECT name FROM objects")}
+
+    def ask(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Answer what maintenance asks of all tables at once."""
+        with self._lock:
+            return self._db.execute(query, parameters).fetchall()
+
+    def tell(self, query: str, rows: Iterable[Sequence[object]] | None = None) -> None:
+        """Take what maintenance notes beside the tables: once, or once for each row."""
+        with self._lock, self._db as db:
+            if rows is None:
+                db.execute(query)
+            else:
+                db.executemany(query, rows)
+
     def packs(self) -> list[tuple[ObjectName, int]]:
         """Return the name and size of every object that holds blobs."""
         with self._lock:
@@ -233,7 +286,7 @@ class Index:
 
     def blocks_of(self, name: ObjectName) -> tuple[Block, ...]:
         """Return the blocks of one object as its index tells them."""
-        pack = bytes.fromhex(name.rpartition("/")[2])
+        pack = _pack_id(name)
         blocks = (
             "SELECT n, session, counter, offset, stored, plain FROM blocks"
             " WHERE pack = (SELECT n FROM packs WHERE id = ? LIMIT 1) ORDER BY n"
@@ -247,7 +300,7 @@ class Index:
 
     def size_of(self, name: ObjectName) -> int | None:
         """Return how long an object should be, or None for one that no index names."""
-        pack = bytes.fromhex(name.rpartition("/")[2])
+        pack = _pack_id(name)
         with self._lock:
             row = self._db.execute("SELECT size FROM packs WHERE id = ? LIMIT 1", (pack,)).fetchone()
         return None if row is None else int(row[0])
@@ -286,6 +339,10 @@ class Index:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _pack_id(name: ObjectName) -> PackId:
+    return PackId(bytes.fromhex(name.rpartition("/")[2]))
 
 
 def open_index(path: Path | None) -> Index:

@@ -20,8 +20,8 @@ FORMAT = 1
 HEADER_SIZE = 22
 TAG_SIZE = 16
 
-Kind = Literal["P", "M", "I", "S", "R", "T"]
-"""Content pack, meta object, index, snapshot, run record, tombstone."""
+Kind = Literal["P", "M", "I", "S", "R", "T", "H"]
+"""Content pack, meta object, index, snapshot, run record, tombstone, hold."""
 
 # zstd frames say their own size; a hostile one must not make us allocate more than any honest object needs.
 MAX_PLAIN = 1 << 30

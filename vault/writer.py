@@ -1,6 +1,13 @@
 """Writing: messages and pages into blocks, packs and an index, in the order that makes a crash harmless.
 
 Packs, then meta objects, then index, then snapshots: what a snapshot names is durable before the snapshot exists.
+
+Prunes may go on meanwhile (vault/prune.py); no locks keep the two apart. A writer reads tombstones before it reads the
+index, and takes what is in condemned objects for absent: an object that is gone already is in no index, one that goes
+later is in a tombstone. Just before it writes snapshots it looks again. A tombstone that came since and is younger than
+half the grace period does no harm: nothing of it is deleted before a prune has seen the snapshots now written. One that
+is older, or an index object that vanished, means that the run slept or dawdled, and it is given up (Overtaken). A run
+that is suspended for half the grace period between that look and the snapshot notices afterwards, and says so.
 """
 
 from __future__ import annotations
@@ -12,11 +19,12 @@ from datetime import datetime
 
 from vault.catalogue import describe
 from vault.clock import Clock
-from vault.errors import Damage
+from vault.errors import Damage, Overtaken
 from vault.gate import Gate
 from vault.ids import BlobId, ObjectName, SnapshotId
 from vault.index import seal_index
 from vault.keyring import refuse_doubtful
+from vault.keys import KeyRing
 from vault.model import Failure, Snapshot, Status
 from vault.pack import Block, Directory, finish_pack, meta_block_key, pack_entry
 from vault.packer import Packer, PackLimits, Share, StoredBlob
@@ -33,6 +41,8 @@ from vault.records import (
 )
 from vault.seal import new_header
 from vault.stores.base import WriteStore
+from vault.tombstones import GRACE, read_graveyard
+from vault.uses import encode_uses, learn_uses
 from vault.vault import Vault
 
 _META_OBJECT = 16 << 20
@@ -82,11 +92,18 @@ class VaultWriter:
         self._gate = Gate()
         self._packer = Packer(store, vault.ring, self._limits)
         self._pending: set[BlobId] = set()
+        self._uses: dict[BlobId, tuple[BlobId, ...]] = {}
         self._meta: dict[BlobId, bytes] = {}
         self._meta_octets = 0
+        graves = read_graveyard(store, vault.ring)
         vault.refresh()
-        self.vanished = _vanished(vault)
-        """Packs and meta objects that an index names and the store no longer holds whole."""
+        self._known_stones = graves.names
+        self._based_on = vault.index.objects()
+        self._newest_put: ObjectName | None = None
+        self.vanished = _vanished(vault) - graves.condemned.keys()
+        """Packs and meta objects that an index names, no prune condemned, and the store no longer holds whole."""
+        self._absent = self.vanished | (graves.condemned.keys() & {name for name, _ in vault.index.packs()})
+        self._uses_known = False
 
     @property
     def packs_waiting(self) -> int:
@@ -99,8 +116,7 @@ class VaultWriter:
         # What one account calls known another must have finished adding before a flush.
         with self._gate.shared():
             if not self._claim(blob):
-                if self.vanished:
-                    self._add_lost_pieces(octets, share)
+                self._add_lost_pieces(octets, share)
                 return Added(blob, known=True)
             self._add_new(blob, octets, share)
             return Added(blob, known=False)
@@ -114,11 +130,15 @@ class VaultWriter:
                 parts.append(Stored(part, None, 0, b""))
             else:
                 parts.append(Stored(b"", self._add_piece(part, share), part.width, part.eol))
-        stored = PLAIN + octets if all(p.blob is None for p in parts) else encode_recipe(parts)
+        pieces = tuple(p.blob for p in parts if p.blob is not None)
+        stored = encode_recipe(parts) if pieces else PLAIN + octets
+        if pieces:
+            with self._lock:
+                self._uses[blob] = pieces
         self._packer.add(StoredBlob(blob, stored, share, describe(blob, literals)))
 
     def _add_lost_pieces(self, octets: bytes, share: Share) -> None:
-        """Write anew what a recipe that is still there would look for in vain."""
+        """Write anew what a recipe that is still there would look for in vain: it may have outlived its pieces."""
         for part in split(octets):
             if isinstance(part, Part):
                 self._add_piece(part, share)
@@ -142,14 +162,23 @@ class VaultWriter:
         return blob
 
     def holds(self, blob: BlobId) -> bool:
-        """Say whether the vault has a blob, or will have once this run is flushed."""
+        """Say whether the vault has a message whole, or will have once this run is flushed."""
         with self._lock:
-            return blob in self._pending or self._stored(blob)
+            if blob in self._pending:
+                return True
+            if not self._stored(blob):
+                return False
+            if not self._uses_known:
+                learn_uses(self._vault.index, self._vault.blobs)
+                self._uses_known = True
+            # A message that nobody needed for long may have outlived its pieces.
+            pieces = self._vault.index.pieces(blob)
+            return pieces is not None and all(p in self._pending or self._stored(p) for p in pieces)
 
     def _stored(self, blob: BlobId) -> bool:
-        if not self.vanished:
+        if not self._absent:
             return self._vault.index.has(blob)
-        return any(place.object_name not in self.vanished for place in self._vault.index.locate(blob))
+        return any(place.object_name not in self._absent for place in self._vault.index.locate(blob))
 
     def read_meta(self, blob: BlobId) -> bytes:
         """Return a page, node or tree, be it durable yet or not."""
@@ -169,20 +198,50 @@ class VaultWriter:
         """Make all that was added durable: packs, meta objects, then an index that names them."""
         with self._gate.exclusive():
             entries = self._packer.flush()
-            if self._meta:
-                data, directory = _meta_object(self._vault, self._meta)
+            uses = encode_uses([entry.id for entry in entries], self._uses) if entries else b""
+            if self._meta or uses:
+                data, directory = meta_object(self._vault.ring, self._meta, uses)
+                packs = [entry.id for entry in entries]
                 entries.append(pack_entry(data, directory))
                 self._store.put(entries[-1].name, data)
+                if uses:
+                    self._vault.index.learn_uses(entries[-1].name, packs, self._uses)
             if entries:
                 name = ObjectName(f"index/{new_name(self._clock.now())}")
                 self._store.put(name, seal_index(self._ring, name, entries))
                 self._vault.index.add(name, entries)
+                self._based_on.add(name)
+                self._newest_put = name
             with self._lock:
-                self._meta, self._meta_octets = {}, 0
+                self._meta, self._meta_octets, self._uses = {}, 0, {}
                 self._pending.clear()
 
     def write_snapshot(self, draft: SnapshotDraft) -> Snapshot:
-        """Write an account's snapshot. Everything it names must have been flushed before."""
+        """Write one account's snapshot, as `write_snapshots` does."""
+        return self.write_snapshots([draft])[0]
+
+    def write_snapshots(self, drafts: Sequence[SnapshotDraft]) -> list[Snapshot]:
+        """Write snapshots of accounts. Everything they name must have been flushed before. Raises Overtaken."""
+        if not drafts:
+            return []
+        self._look(committed=False)
+        made = [self._write_snapshot(draft) for draft in drafts]
+        self._newest_put = snapshot_name(made[-1].account_id, made[-1].id)
+        self._look(committed=True)
+        return made
+
+    def _look(self, *, committed: bool) -> None:
+        """See whether maintenance has left alone what the run relies on; once in a flush or batch, the put is fresh."""
+        put, self._newest_put = self._newest_put, None
+        vanished = self._based_on - {info.name for info in self._store.list("index/")}
+        stones = [info for info in self._store.list("tombstones/") if info.name not in self._known_stones]
+        if not vanished and not stones:
+            return
+        now = self._store.stat(put).modified if put else None
+        if vanished or now is None or any(now - stone.modified > GRACE / 2 for stone in stones):
+            raise Overtaken(committed=committed)
+
+    def _write_snapshot(self, draft: SnapshotDraft) -> Snapshot:
         account = self._ring.account_id(draft.account)
         before = self._vault.newest(account)
         moment = self._clock.now()
@@ -226,15 +285,15 @@ def _vanished(vault: Vault) -> frozenset[ObjectName]:
     return frozenset(name for name, size in vault.index.packs() if listed.get(name) != size)
 
 
-def _meta_object(vault: Vault, blobs: dict[BlobId, bytes]) -> tuple[bytes, Directory]:
-    """Return a meta object that holds these blobs in solid blocks, and its directory."""
-    ring, header = vault.ring, new_header("M")
+def meta_object(ring: KeyRing, blobs: dict[BlobId, bytes], uses: bytes = b"") -> tuple[bytes, Directory]:
+    """Return a meta object that holds these stored forms in solid blocks, a block of uses, and its directory."""
+    header = new_header("M")
     key = meta_block_key(ring.vault_id, ring.meta_key, header.salt)
     body: list[bytes] = []
     blocks: list[Block] = []
     offset = len(header.encode())
-    for counter, group in enumerate(_solid(blobs)):
-        plain = b"".join(stored for _, stored in group)
+    groups = [(group, b"".join(stored for _, stored in group)) for group in _solid(blobs) if group]
+    for counter, (group, plain) in enumerate([*groups, *([([], uses)] if uses else [])]):
         sealed = key.seal(counter, plain, _META_LEVEL)
         if key.open(counter, sealed, "a new meta object") != plain:
             raise Damage("a block just built does not hold what was put in", object_name="a new meta object")

@@ -1,0 +1,212 @@
+"""Liveness: which blobs the snapshots need, and where each of them lies.
+
+It trusts no cache: index objects are read anew. What it gathers is kept in a file of its own, so that memory stays
+bounded however many messages there are. Anything that can't be read stops it (Damage): who deletes must know all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from vault.blobs import BlobReader
+from vault.columns import ColumnError
+from vault.errors import Damage
+from vault.ids import BlobId, ObjectName, PackId
+from vault.index import Index, open_index, read_index_object
+from vault.keys import KeyRing
+from vault.model import Snapshot, Tree
+from vault.pack import PackEntry, pack_name
+from vault.stores.base import ObjectInfo, ReadStore
+from vault.table import flag_table, message_table
+from vault.uses import learn_uses
+
+_SCHEMA = (
+    "CREATE TABLE live (id BLOB PRIMARY KEY, kept INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE present (id BLOB PRIMARY KEY, condemned INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE home (id BLOB PRIMARY KEY, kept INTEGER NOT NULL, block INTEGER NOT NULL, pack BLOB NOT NULL,
+                          kind TEXT NOT NULL, condemned INTEGER NOT NULL, covered INTEGER NOT NULL) WITHOUT ROWID""",
+)
+# Of several copies the one counts that is not condemned, whose pieces are known, in the pack of lowest id: all prunes
+# choose alike.
+_HOMES = """
+INSERT INTO home
+SELECT id, kept, block, pack, kind, condemned, covered FROM (
+    SELECT live.id AS id, kept, block, packs.id AS pack, packs.kind AS kind, condemned,
+           packs.id IN (SELECT pack FROM covered) AS covered,
+           ROW_NUMBER() OVER (PARTITION BY live.id
+                              ORDER BY condemned, packs.id NOT IN (SELECT pack FROM covered), packs.id, block) AS place
+    FROM live JOIN blobs ON blobs.id = live.id JOIN blocks ON block = blocks.n JOIN packs ON blocks.pack = packs.n
+    JOIN present ON present.id = packs.id
+) WHERE place = 1
+"""
+
+
+# Of several meta objects that tell the pieces of a pack's messages, one counts.
+_USES = """
+WITH whole AS (SELECT MIN(n) AS n, id, kind, size FROM packs GROUP BY id),
+used AS (SELECT pack, block, MAX(kept) AS kept FROM home GROUP BY pack, block),
+sums AS (SELECT used.pack AS id, SUM(stored * kept) AS kept, SUM(stored) AS needed
+         FROM used JOIN blocks ON blocks.n = used.block GROUP BY used.pack),
+tellers AS (SELECT teller FROM (
+    SELECT teller, ROW_NUMBER() OVER (PARTITION BY covered.pack ORDER BY tells.condemned, teller) AS place
+    FROM covered JOIN present AS told ON told.id = covered.pack JOIN present AS tells ON tells.id = teller
+    WHERE told.condemned = 0 OR told.id IN (SELECT id FROM sums)
+) WHERE place = 1)
+SELECT whole.id, kind, size, condemned, COALESCE(kept, 0), COALESCE(needed, 0),
+       whole.id IN (SELECT teller FROM tellers), whole.id IN (SELECT pack FROM covered)
+FROM whole JOIN present ON present.id = whole.id LEFT JOIN sums ON sums.id = whole.id
+"""
+
+
+class PackUse(NamedTuple):
+    """What the snapshots need of a pack or meta object: octets of its blocks, for those kept and for any there is.
+
+    `tells` says whether it is what tells the pieces of some pack's messages, `told` whether something tells its own.
+    """
+
+    name: ObjectName
+    size: int
+    condemned: bool
+    kept: int
+    needed: int
+    tells: bool
+    told: bool
+
+
+class Liveness:
+    """Gathers what is live. `close` lets go of the file."""
+
+    def __init__(self, store: ReadStore, ring: KeyRing) -> None:
+        self._store = store
+        self._ring = ring
+        self.index: Index = open_index(None)
+        self._reader = BlobReader(store, ring, self.index)
+        self._seen: set[bytes] = set()
+        self.indexes: dict[ObjectName, list[ObjectName]] = {}
+        """Every index object with the packs it names; one that can't be read names none."""
+        for statement in _SCHEMA:
+            self.index.tell(statement)
+
+    def read_indexes(self, listed: Iterable[ObjectInfo]) -> None:
+        """Read all index objects, then what tells the pieces of messages. Raises Damage, StoreError."""
+        for info in listed:
+            try:
+                entries = read_index_object(self._store, self._ring, info.name)
+            except Damage:
+                entries = []  # `lost` tells whether anything in it is needed
+            self.indexes[info.name] = [entry.name for entry in entries]
+            self.index.add(info.name, entries)
+
+    def present(self, sizes: dict[ObjectName, int], condemned: Collection[ObjectName]) -> None:
+        """Learn which packs and meta objects are there, whole, going by their size."""
+        named = dict(self.index.packs())
+        rows = ((_id(name), name in condemned) for name, size in named.items() if sizes.get(name) == size)
+        self.index.tell("INSERT INTO present VALUES (?, ?)", rows)
+
+    def walk(self, snapshots: Iterable[Snapshot], *, kept: bool) -> None:
+        """Note all that snapshots need, first of those kept, then of the rest. Raises Damage, StoreError."""
+        for snapshot in snapshots:
+            try:
+                tree = msgspec.json.decode(self._read(BlobId(snapshot.tree), kept=kept), type=Tree)
+                for mailbox in tree.mailboxes:
+                    self._rows(mailbox.rows, kept=kept)
+                    self._flags(mailbox.flags, kept=kept)
+            except (ColumnError, msgspec.DecodeError):
+                raise Damage(f"snapshot {snapshot.id} can't be read to its end", object_name=snapshot.id) from None
+
+    def _rows(self, root: bytes | None, *, kept: bool) -> None:
+        if root is None or root in self._seen:
+            return
+        for page, load in message_table(lambda blob: self._read(blob, kept=kept), BlobId(root)).pages():
+            if page not in self._seen:
+                self._seen.add(page)
+                self._note((row.blob for row in load()), kept=kept)
+        self._seen.add(root)
+
+    def _flags(self, root: bytes | None, *, kept: bool) -> None:
+        if root is None or root in self._seen:
+            return
+        table = flag_table(lambda blob: self._read(blob, kept=kept), BlobId(root))
+        self._note((page for page, _ in table.pages()), kept=kept)
+        self._seen.add(root)
+
+    def _read(self, blob: BlobId, *, kept: bool) -> bytes:
+        self._note([blob], kept=kept)
+        return self._reader.read(blob, b"meta")
+
+    def _note(self, blobs: Iterable[BlobId], *, kept: bool) -> None:
+        self.index.tell("INSERT OR IGNORE INTO live VALUES (?, ?)", ((blob, kept) for blob in blobs))
+
+    def settle(self) -> None:
+        """Add the pieces of live messages and choose where each live blob lies. Raises Damage, StoreError."""
+        for damage in learn_uses(self.index, self._reader):
+            raise damage
+        self.index.tell(
+            "INSERT OR IGNORE INTO live SELECT piece, MAX(kept) FROM uses JOIN live ON message = live.id GROUP BY piece"
+        )
+        self.index.tell(_HOMES)
+
+    def lost(self) -> int:
+        """Return how many live blobs lie in no object that is there."""
+        return int(self.index.ask("SELECT COUNT(*) FROM live WHERE id NOT IN (SELECT id FROM home)")[0][0])
+
+    def untold(self) -> int:
+        """Return how many live messages there are of which nothing tells the pieces."""
+        query = "SELECT COUNT(*) FROM home WHERE kind = 'P' AND NOT covered AND id NOT IN (SELECT piece FROM uses)"
+        return int(self.index.ask(query)[0][0])
+
+    def uses(self) -> list[PackUse]:
+        """Return what the snapshots need of each pack and meta object that is there."""
+        return [PackUse(pack_name(kind, PackId(pack)), *rest) for pack, kind, *rest in self.index.ask(_USES)]
+
+    def kept_blocks(self, name: ObjectName) -> set[int]:
+        """Return where the blocks of a pack begin that hold something kept."""
+        query = "SELECT DISTINCT offset FROM home JOIN blocks ON blocks.n = block WHERE home.pack = ? AND kept"
+        return {offset for (offset,) in self.index.ask(query, (_id(name),))}
+
+    def kept_blobs(self, name: ObjectName) -> list[BlobId]:
+        """Return the blobs of a meta object that something kept needs."""
+        rows = self.index.ask("SELECT id FROM home WHERE pack = ? AND kept", (_id(name),))
+        return [BlobId(blob) for (blob,) in rows]
+
+    def told_by(self, name: ObjectName) -> list[PackId]:
+        """Return the packs that are there and of whose messages a meta object tells the pieces."""
+        query = "SELECT pack FROM covered JOIN present ON present.id = pack WHERE teller = ?"
+        return [PackId(pack) for (pack,) in self.index.ask(query, (_id(name),))]
+
+    def pieces_in(self, pack: PackId) -> dict[BlobId, tuple[BlobId, ...]]:
+        """Return the messages in a pack that need pieces, with all that any of their copies needs."""
+        found: dict[BlobId, tuple[BlobId, ...]] = {}
+        rows = self.index.ask(
+            "SELECT DISTINCT message, piece FROM packs JOIN blocks ON blocks.pack = packs.n"
+            " JOIN blobs ON blobs.block = blocks.n JOIN uses ON message = blobs.id WHERE packs.id = ?",
+            (pack,),
+        )
+        for message, piece in rows:
+            found[BlobId(message)] = (*found.get(BlobId(message), ()), BlobId(piece))
+        return found
+
+    def read_meta(self, blob: BlobId) -> bytes:
+        """Return a page, node or tree, verified. Raises Damage, StoreError."""
+        return self._reader.read(blob, b"meta")
+
+    def entries(self, names: Iterable[ObjectName]) -> Iterator[PackEntry]:
+        """Yield index entries of packs, each once. Raises Damage, StoreError."""
+        wanted = set(names)
+        for index, packs in self.indexes.items():
+            if not wanted.isdisjoint(packs):
+                for entry in read_index_object(self._store, self._ring, index):
+                    if entry.name in wanted:
+                        wanted.discard(entry.name)
+                        yield entry
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.index.close()
+
+
+def _id(name: ObjectName) -> bytes:
+    return bytes.fromhex(name.rpartition("/")[2])

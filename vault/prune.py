@@ -1,0 +1,317 @@
+"""Pruning: what no kept snapshot needs is condemned, and deleted once nobody can have come to need it meanwhile.
+
+Lock-free: any number of writers and prunes may be at work. What keeps mail safe, step by step:
+
+* *Two phases.* A prune writes tombstones and deletes only what was condemned before the grace period, after it has read
+  all snapshots anew. Ages are by the store's clock: a prune begins by writing an object and asks when that was.
+* *Condemned is for good.* Writers and prunes never count a copy in a condemned pack. What is needed there all the same,
+  because a backup that began before the tombstone came to rely on it, is copied elsewhere first, and goes next time. So
+  a prune that was suspended can act on old knowledge: nothing condemned ever becomes the only copy of anything new.
+* *A writer commits in time, or not at all* (vault/writer.py): no snapshot written after the grace period relies on what
+  its writer did not know to be condemned.
+* *What a run builds on stays.* The newest snapshot of an account, and every one that was the newest within the grace
+  period, is never condemned, so whatever a run under way took over from it stays live.
+* *Nothing young is condemned*: a pack whose snapshot is still to come is left alone for the grace period.
+* *No gap is trusted.* Chains, run records and the census of the last prune say what must be there (vault/census.py). A
+  listing that lacks any of it, a page that can't be read, a live blob that lies nowhere: then nothing is condemned and
+  nothing is deleted. So a listing that comes short hides nothing: what lacks is either needed, and missed, or not.
+* *Order.* Copies, then the index that names them, then the tombstone, then deletions: run records, snapshots, index
+  objects, packs, and last the tombstones whose objects are all gone. A prune that dies is completed by the next. Packs
+  of a snapshot go only once it is gone itself, so a refused deletion (Object Lock) leaves it whole.
+
+No step needs the content key: sealed blocks are copied whole, and what recipes need is told apart (vault/uses.py).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from vault.census import Gap, Seen, find_gaps
+from vault.clock import Clock
+from vault.compaction import Compaction
+from vault.errors import ObjectMissing, StoreError, VaultError
+from vault.ids import AccountId, ObjectName, SnapshotId
+from vault.keys import KeyRing
+from vault.liveness import Liveness
+from vault.model import Snapshot
+from vault.prune_plan import PackPlan, RecordPlan, Verdict, plan_packs, plan_records
+from vault.records import RunRecord, chain_link, open_run, open_snapshot, rfc3339
+from vault.stores.base import FullStore, ObjectInfo
+from vault.tombstones import (
+    Census,
+    Graveyard,
+    Holds,
+    Standing,
+    Tombstone,
+    Written,
+    read_graveyard,
+    read_holds,
+    write_tombstone,
+)
+
+
+class PruneRefused(VaultError):
+    """Something that should be there is not, so nothing may be deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What is known of an account whose snapshots are to be judged; `written` tells when the store got each."""
+
+    name: str
+    snapshots: Sequence[Snapshot]
+    written: Mapping[SnapshotId, datetime]
+    held: Collection[SnapshotId]
+    standing: Standing | None
+    now: datetime
+
+
+class Judgement(NamedTuple):
+    """For each snapshot whether it is kept, and why; and the snapshot over which expiry is suspended, or None."""
+
+    verdicts: Mapping[SnapshotId, tuple[bool, str]]
+    suspended: SnapshotId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """What a prune did, or would do. `waiting` objects may go, but the store does not let them go yet."""
+
+    snapshots: tuple[Verdict, ...]
+    condemned: int
+    deleted: int
+    octets_freed: int
+    waiting: int
+    suspended: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Survey:
+    """All that a prune read of small objects, with what the store says of each."""
+
+    listed: dict[ObjectName, ObjectInfo] = field(default_factory=dict)
+    runs: dict[ObjectName, RunRecord] = field(default_factory=dict)
+    snapshots: list[Seen] = field(default_factory=list)
+    graves: Graveyard = field(default_factory=Graveyard)
+    holds: Holds = field(default_factory=lambda: Holds({}))
+    all_holds: frozenset[ObjectName] = frozenset()
+
+
+def prune_vault(
+    store: FullStore,
+    ring: KeyRing,
+    judge: Callable[[AccountState], Judgement],
+    *,
+    clock: Clock,
+    acknowledged: Collection[str] = (),
+    dry_run: bool = False,
+    tool: str = "",
+) -> PruneReport:
+    """Condemn and delete what retention leaves over. `acknowledged` accounts may lack snapshots.
+
+    Raises PruneRefused, Damage, StoreError.
+    """
+    prune = _Prune(store, ring, clock, tool, dry_run=dry_run)
+    began = None if dry_run else write_tombstone(store, ring, clock, Tombstone(time=rfc3339(clock.now()), tool=tool))
+    survey = prune.survey(acknowledged)
+    now = began.written if began else max((i.modified for i in survey.listed.values()), default=_NEVER)
+    verdicts, accounts, suspended = prune.judge(survey, judge, now)
+    records = plan_records(verdicts, survey.runs, survey.listed, survey.graves, now)
+    gone = prune.delete(records.delete, survey.listed)
+    live = Liveness(store, ring)
+    try:
+        plan = prune.plan_packs(live, survey, verdicts, gone, now)
+        stone = prune.condemn(live, plan, records, survey, accounts)
+    finally:
+        live.close()
+    gone |= prune.delete([*plan.delete_indexes, *plan.delete], survey.listed)
+    prune.clear(survey, gone, [began, stone])
+    return prune.report(verdicts, suspended)
+
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Prune:
+    def __init__(self, store: FullStore, ring: KeyRing, clock: Clock, tool: str, *, dry_run: bool) -> None:
+        self._store = store
+        self._ring = ring
+        self._clock = clock
+        self._tool = tool
+        self._dry_run = dry_run
+        self._condemned = 0
+        self._deleted = 0
+        self._freed = 0
+        self._waiting = 0
+        self._notes: list[str] = []
+
+    def survey(self, acknowledged: Collection[str]) -> _Survey:
+        """Read all small objects, and once more where something lacks: writers may have been at work."""
+        survey, gaps = self._look(acknowledged)
+        if gaps:
+            survey, gaps = self._look(acknowledged)
+        if gaps:
+            more = f", and {len(gaps) - 1} more like it" if len(gaps) > 1 else ""
+            names = {s.account_id: s.account for s, _ in survey.snapshots}
+            account = names.get(gaps[0].account, gaps[0].account)
+            hint = f"look with `restante check`; if it is meant to be gone: `restante prune --acknowledge {account}`"
+            raise PruneRefused(f"nothing was pruned: {gaps[0].object}: {gaps[0].reason}{more}", hint=hint)
+        return survey
+
+    def _look(self, acknowledged: Collection[str]) -> tuple[_Survey, list[Gap]]:
+        """Runs before snapshots, snapshots before tombstones: each names what was there, or condemned, before it."""
+        survey, ring, store = _Survey(), self._ring, self._store
+        for info, data in self._small("runs/"):
+            survey.runs[info.name] = open_run(ring, info.name, data)
+            survey.listed[info.name] = info
+        for info, data in self._small("snapshots/"):
+            survey.snapshots.append(Seen(open_snapshot(ring, info.name, data), chain_link(data)))
+            survey.listed[info.name] = info
+        survey.graves, survey.holds = read_graveyard(store, ring), read_holds(store, ring)
+        for damage in (*survey.graves.unreadable, *survey.holds.unreadable):
+            raise damage
+        holds = {info.name for info in store.list("holds/")}
+        gaps = find_gaps(survey.snapshots, survey.runs, holds, survey.graves.census, survey.graves.condemned)
+        excused = {ring.account_id(name) for name in acknowledged} | set(acknowledged)
+        return survey, [gap for gap in gaps if gap.account not in excused]
+
+    def _small(self, prefix: str) -> Iterator[tuple[ObjectInfo, bytes]]:
+        for info in list(self._store.list(prefix)):
+            try:
+                data = self._store.get(info.name)
+            except ObjectMissing:
+                if any(again.name == info.name for again in self._store.list(info.name)):
+                    raise
+                continue  # another prune was faster; what was lost instead shows as a gap
+            yield info, data
+
+    def judge(
+        self, survey: _Survey, judge: Callable[[AccountState], Judgement], now: datetime
+    ) -> tuple[list[Verdict], dict[AccountId, Standing], list[str]]:
+        """Return the verdict on every snapshot, what stands of each account, and the accounts without expiry."""
+        by_account: dict[AccountId, list[Snapshot]] = defaultdict(list)
+        for snapshot, _ in survey.snapshots:
+            by_account[snapshot.account_id].append(snapshot)
+        census = survey.graves.census
+        verdicts: list[Verdict] = []
+        standing: dict[AccountId, Standing] = {}
+        suspended = []
+        for account, snapshots in sorted(by_account.items(), key=lambda item: item[1][0].account):
+            snapshots.sort(key=lambda s: (s.sequence, s.time))
+            before = census.accounts.get(account) if census else None
+            written = {s.id: survey.listed[ObjectName(f"snapshots/{account}/{s.id}")].modified for s in snapshots}
+            held = {s.id for s in snapshots if survey.holds.covers(account, s.id)}
+            state = AccountState(snapshots[0].account, snapshots, written, held, before, now)
+            judged = judge(state)
+            of_account = [Verdict(s.id, s.account, account, s.time, *judged.verdicts[s.id]) for s in snapshots]
+            verdicts += of_account
+            standing[account] = Standing(
+                sequence=max(snapshots[-1].sequence, before.sequence if before else 0),
+                snapshots=tuple(v.id for v in of_account if v.keep),
+                suspended=judged.suspended,
+            )
+            suspended += [state.name] if judged.suspended else []
+        return verdicts, standing, suspended
+
+    def plan_packs(
+        self, live: Liveness, survey: _Survey, verdicts: Sequence[Verdict], gone: Collection[ObjectName], now: datetime
+    ) -> PackPlan:
+        """Find out what is live, and plan. Raises PruneRefused where something live lies nowhere."""
+        indexes = list(self._store.list("index/"))
+        live.read_indexes(indexes)
+        listed = {info.name: info for prefix in ("packs/", "meta/") for info in self._store.list(prefix)}
+        condemned = survey.graves.condemned
+        live.present({name: info.size for name, info in listed.items()}, condemned.keys())
+        kept = {verdict.id for verdict in verdicts if verdict.keep}
+        snapshots = [s for s, _ in survey.snapshots if ObjectName(f"snapshots/{s.account_id}/{s.id}") not in gone]
+        live.walk((s for s in snapshots if s.id in kept), kept=True)
+        live.walk((s for s in snapshots if s.id not in kept), kept=False)
+        live.settle()
+        if lost := live.lost():
+            hint = "`restante check` names them; if an index is lost, `restante index rebuild` brings it back"
+            raise PruneRefused(f"nothing was pruned: {lost} messages or pages of snapshots are nowhere", hint=hint)
+        untold = live.untold()
+        if untold:
+            self._notes.append(
+                f"content packs were left alone: nothing tells what attachments {untold} messages of an earlier"
+                " version need"
+            )
+        listed.update((info.name, info) for info in indexes)
+        survey.listed.update(listed)
+        return plan_packs(live.uses(), live.indexes, listed, survey.graves, now, untold=bool(untold))
+
+    def condemn(
+        self,
+        live: Liveness,
+        plan: PackPlan,
+        records: RecordPlan,
+        survey: _Survey,
+        accounts: dict[AccountId, Standing],
+    ) -> Written | None:
+        """Copy what is live out of what is condemned, write its index, then the tombstone."""
+        compaction = Compaction(self._store, self._ring, self._clock, live)
+        spoilt: Collection[ObjectName] = ()
+        if not self._dry_run:
+            spoilt = compaction.copy(plan.copy)
+            self._notes += [f"{name} is not what was written; it was left alone" for name in spoilt]
+            compaction.write_index({*plan.index, *spoilt})
+        objects = [name for name in (*records.condemn, *plan.condemn) if name not in spoilt]
+        self._condemned = len(objects)
+        census = Census(
+            accounts=accounts, runs=tuple(sorted(survey.runs)),
+            holds={name: hold.account_id for name, hold in survey.holds.records.items()},
+        )  # fmt: skip
+        if self._dry_run or (not objects and census == survey.graves.census):
+            return None
+        stone = Tombstone(
+            time=rfc3339(self._clock.now()), objects=tuple(sorted(objects)), census=census, tool=self._tool
+        )
+        return write_tombstone(self._store, self._ring, self._clock, stone)
+
+    def delete(self, names: Iterable[ObjectName], listed: Mapping[ObjectName, ObjectInfo]) -> set[ObjectName]:
+        """Delete objects in the given order and return those that are gone; a refusal is no error."""
+        gone = set()
+        for name in names:
+            if name in listed and self._delete(name):
+                self._deleted += 1
+                self._freed += listed[name].size
+                gone.add(name)
+        return gone
+
+    def _delete(self, name: ObjectName) -> bool:
+        if self._dry_run:
+            return True
+        try:
+            self._store.delete(name)
+        except StoreError as error:
+            if error.retryable:
+                raise
+            self._waiting += 1
+            return False
+        return True
+
+    def clear(self, survey: _Survey, gone: Collection[ObjectName], written: Sequence[Written | None]) -> None:
+        """Delete tombstones that have nothing left to condemn; the newest census stays."""
+        if self._dry_run:
+            return
+        ours = [stone for stone in written if stone]
+        graves = Graveyard((*survey.graves.tombstones, *ours))
+        condemned = graves.condemned
+        for stone in graves.tombstones:
+            left = (n for n in stone.body.objects if n in condemned and n in survey.listed and n not in gone)
+            if stone is not graves.newest and not any(left):
+                self._delete(stone.name)
+
+    def report(self, verdicts: Sequence[Verdict], suspended: Sequence[str]) -> PruneReport:
+        """Put everything together."""
+        if self._waiting:
+            self._notes.append(f"{self._waiting} objects may go, but the store does not let them go yet")
+        return PruneReport(
+            tuple(verdicts), self._condemned, self._deleted, self._freed, self._waiting, tuple(suspended),
+            tuple(self._notes),
+        )  # fmt: skip
