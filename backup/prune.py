@@ -9,6 +9,7 @@ from backup.job import version_told
 from backup.retention import Policy, Shot, keep, mass_disappearance
 from vault.clock import Clock
 from vault.prune import AccountState, Judgement, PruneReport, prune_vault
+from vault.prune_plan import Thresholds
 from vault.stores.base import FullStore
 from vault.tombstones import GRACE
 from vault.vault import Vault
@@ -22,6 +23,7 @@ def run_prune(
     clock: Clock,
     acknowledged: Collection[str] = (),
     dry_run: bool = False,
+    thresholds: Thresholds | None = None,
 ) -> PruneReport:
     """Apply retention and remove what nothing needs; see vault/prune.py for what makes that safe.
 
@@ -34,8 +36,15 @@ def run_prune(
 
     tool = f"restante {version_told()}"
     return prune_vault(
-        store, vault.ring, judge, clock=clock, acknowledged=acknowledged, dry_run=dry_run, tool=tool
-    )  # fmt: skip
+        store,
+        vault.ring,
+        judge,
+        clock=clock,
+        acknowledged=acknowledged,
+        dry_run=dry_run,
+        tool=tool,
+        thresholds=thresholds,
+    )
 
 
 def judge_account(state: AccountState, policy: Policy, *, acknowledged: bool = False) -> Judgement:

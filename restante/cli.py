@@ -15,7 +15,7 @@ import typer
 
 from imap.errors import ImapError
 from restante import __version__
-from restante.commands import backup, browse, check, config, demo, index, init, key, restore, service, status
+from restante.commands import backup, browse, check, config, demo, index, init, key, prune, restore, service, status
 from restante.errors import Exit, Told, exit_code, tell, where
 from restante.logs import tell_warnings
 from restante.memory import keep_memory_small
@@ -39,6 +39,8 @@ app.command()(browse.cat)
 app.command()(browse.diff)
 app.command()(restore.restore)
 app.command()(check.check)
+app.command()(prune.prune)
+app.command()(prune.hold)
 app.command()(service.run)
 app.command()(status.status)
 app.add_typer(key.app, name="key")

@@ -96,7 +96,7 @@ Span = Annotated[
     timedelta, BeforeValidator(_span), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhdw]$"})
 ]
 Share = Annotated[float, BeforeValidator(_percent), WithJsonSchema({"type": "string", "pattern": "^[0-9.]+%?$"})]
-Kind = Literal["backup", "check"]
+Kind = Literal["backup", "check", "prune"]
 RPO = "How old the newest complete snapshot may get before `restante status` and the service call it late"
 
 
@@ -243,7 +243,8 @@ class Job(Section):
     name: Label = Field(description="What `restante backup --job` calls it.", examples=["hourly"])
     does: Kind = Field(
         "backup",
-        description="What the job does: backup, or check (prove that the vault holds what it should).",
+        description="What the job does: backup, check (prove that the vault holds what it should), or prune (apply "
+        "retention; best once a day).",
         examples=["check"],
     )
     accounts: list[str] = Field(

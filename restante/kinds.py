@@ -110,6 +110,25 @@ def _check(task: Task) -> Result:
     return Result("damaged" if report.damage else "complete", figures)
 
 
+def _prune(task: Task) -> Result:
+    from backup.prune import run_prune
+
+    wiring = task.wiring
+    report = run_prune(wiring.vault, wiring.store, wiring.retention, clock=task.clock)
+    ring = wiring.vault.ring
+    for account in report.suspended:
+        structlog.get_logger().warning("expiry suspended", job=task.job.name, account=ring.account_id(account)[:12])
+    figures = {
+        "snapshots_kept": sum(s.keep for s in report.snapshots),
+        "condemned_objects": report.condemned,
+        "deleted_objects": report.deleted,
+        "freed_bytes": report.octets_freed,
+        "waiting_objects": report.waiting,
+        "accounts_suspended": len(report.suspended),
+    }
+    return Result("complete", figures)
+
+
 class _Stoppable:
     """Progress that ends work which has nothing to save, by raising Stopped."""
 
@@ -135,4 +154,5 @@ class _Stoppable:
 KINDS: dict[Kind, Callable[[Task], Result]] = {
     "backup": _back_up,
     "check": _check,
+    "prune": _prune,
 }

@@ -172,8 +172,9 @@ class _Check:
         checker = PackChecker(self.vault, self.fresh)
         self.progress.expect("", len(names), sum(self.listed[name] for name in names))
         for name in names:
-            for object_name, reason, blob in checker.check(name):
-                self.findings.damaged(object_name, reason)
+            for object_name, reason, blob, if_needed in checker.check(name):
+                if not if_needed:
+                    self.findings.damaged(object_name, reason)
                 if blob is not None:
                     self.bad_copies[name, blob] = object_name
             self.octets_read += self.listed[name]

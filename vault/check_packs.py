@@ -20,11 +20,15 @@ from vault.vault import Vault
 
 
 class Trouble(NamedTuple):
-    """What is wrong with an object, and the blob that it costs, if it is one."""
+    """What is wrong with an object, and the blob that it costs, if it is one.
+
+    With `if_needed` it is nothing but what comes of pruning, unless a snapshot needs the blob.
+    """
 
     object_name: str
     reason: str
     blob: BlobId | None = None
+    if_needed: bool = False
 
 
 class PackChecker:
@@ -105,9 +109,9 @@ class PackChecker:
         except ContentKeyMissing:
             self.unopened.add(name)
         except Damage as damage:
-            # The message is lost, but by the object that held its attachment.
+            # The message is lost, but by the object that held its attachment; one that nobody needs may outlive it.
             at_fault = damage.object_name if "/" in damage.object_name else "index/"
-            yield Trouble(at_fault, damage.message, blob)
+            yield Trouble(at_fault, damage.message, blob, if_needed=True)
 
 
 class _OneInMemory:

@@ -253,7 +253,7 @@ class Index:
         """Return the pieces that a message needs, or None where nothing tells."""
         with self._lock:
             known = self._db.execute(
-                "SELECT 1 FROM blobs JOIN blocks ON block = blocks.n JOIN packs ON pack = packs.n"
+                "SELECT 1 FROM blobs JOIN blocks ON block = blocks.n JOIN packs ON blocks.pack = packs.n"
                 " JOIN covered ON covered.pack = packs.id WHERE blobs.id = ? LIMIT 1",
                 (message,),
             ).fetchone()

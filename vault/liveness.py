@@ -85,6 +85,7 @@ class Liveness:
         self.index: Index = open_index(None)
         self._reader = BlobReader(store, ring, self.index)
         self._seen: set[bytes] = set()
+        self._present: set[ObjectName] = set()
         self.indexes: dict[ObjectName, list[ObjectName]] = {}
         """Every index object with the packs it names; one that can't be read names none."""
         for statement in _SCHEMA:
@@ -103,7 +104,8 @@ class Liveness:
     def present(self, sizes: dict[ObjectName, int], condemned: Collection[ObjectName]) -> None:
         """Learn which packs and meta objects are there, whole, going by their size."""
         named = dict(self.index.packs())
-        rows = ((_id(name), name in condemned) for name, size in named.items() if sizes.get(name) == size)
+        self._present = {name for name, size in named.items() if sizes.get(name) == size}
+        rows = ((_id(name), name in condemned) for name in self._present)
         self.index.tell("INSERT INTO present VALUES (?, ?)", rows)
 
     def walk(self, snapshots: Iterable[Snapshot], *, kept: bool) -> None:
@@ -142,7 +144,7 @@ class Liveness:
 
     def settle(self) -> None:
         """Add the pieces of live messages and choose where each live blob lies. Raises Damage, StoreError."""
-        for damage in learn_uses(self.index, self._reader):
+        for damage in learn_uses(self.index, self._reader, self._present):
             raise damage
         self.index.tell(
             "INSERT OR IGNORE INTO live SELECT piece, MAX(kept) FROM uses JOIN live ON message = live.id GROUP BY piece"

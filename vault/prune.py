@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from vault.census import Gap, Seen, find_gaps
@@ -38,7 +38,7 @@ from vault.ids import AccountId, ObjectName, SnapshotId
 from vault.keys import KeyRing
 from vault.liveness import Liveness
 from vault.model import Snapshot
-from vault.prune_plan import PackPlan, RecordPlan, Verdict, plan_packs, plan_records
+from vault.prune_plan import PackPlan, RecordPlan, Thresholds, Verdict, plan_packs, plan_records
 from vault.records import RunRecord, chain_link, open_run, open_snapshot, rfc3339
 from vault.stores.base import FullStore, ObjectInfo
 from vault.tombstones import (
@@ -111,6 +111,7 @@ def prune_vault(
     acknowledged: Collection[str] = (),
     dry_run: bool = False,
     tool: str = "",
+    thresholds: Thresholds | None = None,
 ) -> PruneReport:
     """Condemn and delete what retention leaves over. `acknowledged` accounts may lack snapshots.
 
@@ -119,22 +120,19 @@ def prune_vault(
     prune = _Prune(store, ring, clock, tool, dry_run=dry_run)
     began = None if dry_run else write_tombstone(store, ring, clock, Tombstone(time=rfc3339(clock.now()), tool=tool))
     survey = prune.survey(acknowledged)
-    now = began.written if began else max((i.modified for i in survey.listed.values()), default=_NEVER)
+    now = began.written if began else clock.now()  # a dry run asks the store to keep nothing, and deletes nothing
     verdicts, accounts, suspended = prune.judge(survey, judge, now)
     records = plan_records(verdicts, survey.runs, survey.listed, survey.graves, now)
     gone = prune.delete(records.delete, survey.listed)
     live = Liveness(store, ring)
     try:
-        plan = prune.plan_packs(live, survey, verdicts, gone, now)
-        stone = prune.condemn(live, plan, records, survey, accounts)
+        plan = prune.plan_packs(live, survey, verdicts, gone, now, thresholds or Thresholds())
+        stone = prune.condemn(live, plan, records, survey, prune.census(survey, accounts, gone))
     finally:
         live.close()
     gone |= prune.delete([*plan.delete_indexes, *plan.delete], survey.listed)
     prune.clear(survey, gone, [began, stone])
     return prune.report(verdicts, suspended)
-
-
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Prune:
@@ -219,7 +217,13 @@ class _Prune:
         return verdicts, standing, suspended
 
     def plan_packs(
-        self, live: Liveness, survey: _Survey, verdicts: Sequence[Verdict], gone: Collection[ObjectName], now: datetime
+        self,
+        live: Liveness,
+        survey: _Survey,
+        verdicts: Sequence[Verdict],
+        gone: Collection[ObjectName],
+        now: datetime,
+        thresholds: Thresholds,
     ) -> PackPlan:
         """Find out what is live, and plan. Raises PruneRefused where something live lies nowhere."""
         indexes = list(self._store.list("index/"))
@@ -243,7 +247,16 @@ class _Prune:
             )
         listed.update((info.name, info) for info in indexes)
         survey.listed.update(listed)
-        return plan_packs(live.uses(), live.indexes, listed, survey.graves, now, untold=bool(untold))
+        return plan_packs(
+            live.uses(), live.indexes, listed, survey.graves, now, untold=bool(untold), thresholds=thresholds
+        )
+
+    def census(self, survey: _Survey, accounts: dict[AccountId, Standing], gone: Collection[ObjectName]) -> Census:
+        """Say what stands after this prune. A run record once seen is known, though a listing may lack it."""
+        before = survey.graves.census
+        runs = {*survey.runs, *(before.runs if before else ())}.difference(gone)
+        holds = {name: hold.account_id for name, hold in survey.holds.records.items()}
+        return Census(accounts=accounts, runs=tuple(sorted(runs)), holds=holds)
 
     def condemn(
         self,
@@ -251,7 +264,7 @@ class _Prune:
         plan: PackPlan,
         records: RecordPlan,
         survey: _Survey,
-        accounts: dict[AccountId, Standing],
+        census: Census,
     ) -> Written | None:
         """Copy what is live out of what is condemned, write its index, then the tombstone."""
         compaction = Compaction(self._store, self._ring, self._clock, live)
@@ -262,10 +275,6 @@ class _Prune:
             compaction.write_index({*plan.index, *spoilt})
         objects = [name for name in (*records.condemn, *plan.condemn) if name not in spoilt]
         self._condemned = len(objects)
-        census = Census(
-            accounts=accounts, runs=tuple(sorted(survey.runs)),
-            holds={name: hold.account_id for name, hold in survey.holds.records.items()},
-        )  # fmt: skip
         if self._dry_run or (not objects and census == survey.graves.census):
             return None
         stone = Tombstone(

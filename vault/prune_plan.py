@@ -14,8 +14,18 @@ from vault.tombstones import GRACE, Graveyard
 
 RUNS_KEPT = timedelta(days=32)
 """Run records are kept for so long; later only those that something still goes by."""
-_MANY, _SMALL = 16, 4 << 20
-_PACKS_AN_INDEX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When copying and merging are worth it: `many` packs smaller than `small` octets, indexes of so few `packs`.
+
+    Tests make them tiny.
+    """
+
+    small: int = 4 << 20
+    many: int = 16
+    packs: int = 125
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,7 @@ def plan_packs(
     now: datetime,
     *,
     untold: bool,
+    thresholds: Thresholds,
 ) -> PackPlan:
     """Plan packs, meta objects and the index objects that name them.
 
@@ -124,23 +135,36 @@ def plan_packs(
         if name not in condemned and now - info.modified >= GRACE and name not in hands_off
     ]
     dead = [name for name in old if _holds_packs(name) and _dead(known.get(name), indexes, name)]
-    copy = [*rescue, *_worth_copying([known[n] for n in old if n in known and n not in set(dead)])]
+    copy = [*rescue, *_worth_copying([known[n] for n in old if n in known and n not in set(dead)], thresholds)]
     gone = {*condemned, *dead, *copy}
-    merge = _worth_merging({n: p for n, p in indexes.items() if n in set(old)}, gone, known)
+    merge = _worth_merging({n: p for n, p in indexes.items() if n not in condemned}, gone, known, set(old), thresholds)
     index = known.keys() - gone - {p for n, ps in indexes.items() if n not in condemned and n not in merge for p in ps}
-    staying = known.keys() - gone
-    doomed = set(delete)
+    ripe = {n for n in indexes if _ripe(n, condemned, now)}
+    indexes_going, packs_going = _together(indexes, ripe, set(delete), known.keys() - gone, listed)
     return PackPlan(
         condemn=tuple(sorted({*dead, *copy, *merge} - condemned.keys())),
         copy=tuple(sorted(copy)),
         index=tuple(sorted(index)),
-        delete_indexes=tuple(
-            name
-            for name, packs in indexes.items()
-            if _ripe(name, condemned, now) and all(p not in listed or p in doomed or p in staying for p in packs)
-        ),
-        delete=tuple(sorted(delete)),
+        delete_indexes=tuple(sorted(indexes_going)),
+        delete=tuple(sorted(packs_going)),
     )
+
+
+def _together(
+    indexes: Mapping[ObjectName, Sequence[ObjectName]],
+    ripe: set[ObjectName],
+    delete: set[ObjectName],
+    staying: set[ObjectName],
+    listed: Collection[ObjectName],
+) -> tuple[set[ObjectName], set[ObjectName]]:
+    """Return the index objects and packs that can go now: no index may name what is gone, no pack lose its only one."""
+    while True:
+        named = {pack for name, packs in indexes.items() if name not in ripe for pack in packs}
+        packs_going = delete - named
+        waiting = {n for n in ripe if any(p in listed and p not in packs_going | staying for p in indexes[n])}
+        if not waiting:
+            return ripe, packs_going
+        ripe -= waiting
 
 
 def _ripe(name: ObjectName, condemned: Mapping[ObjectName, datetime], now: datetime) -> bool:
@@ -167,21 +191,25 @@ def _movable(use: PackUse) -> bool:
     return use.told or use.name.startswith("meta/")
 
 
-def _worth_copying(uses: Sequence[PackUse]) -> list[ObjectName]:
+def _worth_copying(uses: Sequence[PackUse], thresholds: Thresholds) -> list[ObjectName]:
     """Return packs that are mostly dead, and small ones where there are many of them."""
     found: list[ObjectName] = []
     for prefix in ("packs/", "meta/"):
         own = [u for u in uses if u.name.startswith(prefix) and _movable(u)]
-        small = [u.name for u in own if u.size < _SMALL]
-        found += [u.name for u in own if u.kept < u.size // 2 and u.size >= _SMALL and not u.tells]
-        found += small if len(small) >= _MANY else []
+        small = [u.name for u in own if u.size < thresholds.small]
+        found += [u.name for u in own if u.kept < u.size // 2 and u.size >= thresholds.small and not u.tells]
+        found += small if len(small) >= thresholds.many else []
     return found
 
 
 def _worth_merging(
-    indexes: Mapping[ObjectName, Sequence[ObjectName]], gone: Collection[ObjectName], known: Collection[ObjectName]
+    indexes: Mapping[ObjectName, Sequence[ObjectName]],
+    gone: Collection[ObjectName],
+    known: Collection[ObjectName],
+    old: Collection[ObjectName],
+    thresholds: Thresholds,
 ) -> set[ObjectName]:
-    """Return index objects that name what is condemned or gone, and small ones where there are many of them."""
+    """Return index objects that name what is condemned or gone, and old small ones where there are many of them."""
     found = {n for n, packs in indexes.items() if any(p in gone or p not in known for p in packs) or not packs}
-    small = {n for n, packs in indexes.items() if len(packs) < _PACKS_AN_INDEX // 4}
-    return found | (small if len(small | found) >= _MANY else set())
+    small = {n for n, packs in indexes.items() if len(packs) < thresholds.packs and n in old}
+    return found | (small if len(small | found) >= thresholds.many else set())

@@ -21,7 +21,7 @@ from vault.errors import Damage, ObjectMissing
 from vault.ids import AccountId, ObjectName, SnapshotId
 from vault.keys import KeyRing
 from vault.records import new_name, rfc3339, snapshot_name
-from vault.seal import Kind, open_object, seal_object
+from vault.seal import MAGIC, Kind, open_object, seal_object
 from vault.stores.base import ObjectInfo, ReadStore, WriteStore
 
 GRACE = timedelta(hours=48)
@@ -193,7 +193,10 @@ def _bodies(
 ) -> Iterator[tuple[ObjectInfo, RecordT | Damage]]:
     for info in list(store.list(prefix)):
         try:
-            body = open_object(ring.meta_key, ring.vault_id, kind, info.name, store.get(info.name))
+            data = store.get(info.name)
+            if not data.startswith(MAGIC):
+                continue  # not ours; were it one of ours gone bad, its census would be missed
+            body = open_object(ring.meta_key, ring.vault_id, kind, info.name, data)
             yield info, msgspec.json.decode(body, type=model)
         except ObjectMissing:
             continue  # another prune was done with it meanwhile

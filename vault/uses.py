@@ -7,7 +7,7 @@ message in them that it does not name needs no pieces.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from vault.blobs import BlobReader
@@ -49,10 +49,15 @@ def decode_uses(data: bytes) -> Uses:
     return Uses(tuple(PackId(pack) for pack in packs), found)
 
 
-def learn_uses(index: Index, reader: BlobReader) -> list[Damage]:
-    """Read the uses blocks that the index has not learned yet; return those that can't be read. Raises StoreError."""
+def learn_uses(index: Index, reader: BlobReader, present: Container[str] | None = None) -> list[Damage]:
+    """Read the uses blocks that the index has not learned yet; return those that can't be read. Raises StoreError.
+
+    `present` names the objects that are there, where that is known; others are passed over.
+    """
     damage = []
     for place in index.unread_uses():
+        if present is not None and place.object_name not in present:
+            continue
         try:
             index.learn_uses(place.object_name, *decode_uses(reader.block(place)))
         except Damage as error:

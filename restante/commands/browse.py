@@ -39,19 +39,27 @@ def snapshots(
     as_json: JsonOption = False,
 ) -> None:
     """List snapshots, oldest first."""
-    found = Wiring(config, vault).vault.snapshots(account)
+    from vault.tombstones import read_holds
+
+    opened = Wiring(config, vault).vault
+    found, holds = opened.snapshots(account), read_holds(opened.store, opened.ring)
+    held = {s.id for s in found if holds.covers(s.account_id, s.id)}
     if as_json:
-        print_json([_snapshot_document(s) for s in found])
+        print_json([_snapshot_document(s, held=s.id in held) for s in found])
         return
     if not found:
         print_line("No snapshots yet.")
         return
     columns = ("snapshot", "account", "time", "status", "mailboxes", "messages", "size")
-    rows = [(s.id, s.account, s.time, s.status, s.mailboxes, f"{s.messages:,}", size(s.octets)) for s in found]
+    rows = [
+        (s.id, s.account, s.time, f"{s.status}, held" if s.id in held else s.status, s.mailboxes,
+         f"{s.messages:,}", size(s.octets))
+        for s in found
+    ]  # fmt: skip
     print_table(columns, rows, numeric=columns[4:])
 
 
-def _snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
+def _snapshot_document(snapshot: Snapshot, *, held: bool) -> dict[str, Any]:
     return {
         "id": snapshot.id,
         "account": snapshot.account,
@@ -60,7 +68,7 @@ def _snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
         "mailboxes": snapshot.mailboxes,
         "messages": snapshot.messages,
         "bytes": snapshot.octets,
-        "held": False,
+        "held": held,
     }
 
 

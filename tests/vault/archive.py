@@ -20,6 +20,7 @@ from vault.keyring import export_key, init_vault
 from vault.model import Mailbox, MessageRow, Snapshot, Status, Tree
 from vault.packer import PackLimits, Share
 from vault.prune import PruneReport
+from vault.prune_plan import Thresholds
 from vault.slots import KeyFile, Passphrase
 from vault.stores.base import FullStore, WriteStore
 from vault.table import flag_table, message_table
@@ -29,6 +30,7 @@ from vault.writer import SnapshotDraft, VaultWriter
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DATE = "21-Nov-1997 09:55:06 -0600"
 SMALL = PackLimits(pack=40_000, block=4_000, alone=3_000)
+EAGER = Thresholds(small=3_000, many=4, packs=3)
 Mails = Mapping[int, bytes]
 """A mailbox: UIDs and octets."""
 
@@ -105,7 +107,9 @@ class Archive:
         at = store or (FaultyStore(self.store, *faults) if faults else self.store)
         policy_of = (lambda _: policy) if isinstance(policy, Policy) else lambda name: policy.get(name, Policy())
         vault = open_vault(at, self.backup_key)
-        return run_prune(vault, at, policy_of, clock=self.clock, acknowledged=acknowledged, dry_run=dry_run)
+        return run_prune(
+            vault, at, policy_of, clock=self.clock, acknowledged=acknowledged, dry_run=dry_run, thresholds=EAGER
+        )
 
     def prune_until_settled(self, policy: Policy) -> None:
         """Prune day by day until everything that can go is gone."""
