@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 
 from vault.columns import ColumnError
@@ -55,24 +56,48 @@ class BlobReader:
         if kind == b"piece" and stored[:1] != PLAIN:
             # Else whoever can write an index could have a recipe ask for itself.
             raise Damage(f"{place.object_name} holds a piece made of pieces", object_name=place.object_name)
-        try:
-            content = rebuild(stored, lambda piece: self.read(piece, b"piece"))
-        except ColumnError as error:
-            raise Damage(f"{place.object_name}: {error}", object_name=place.object_name) from None
-        if self._ring.blob_id(kind, content) != blob:
-            raise Damage(f"{place.object_name} holds other content than it should", object_name=place.object_name)
-        return content
+        # A message's own id proves its pieces too; only where it comes out wrong is each of them proved.
+        for read_piece in (self._piece, lambda piece: self.read(piece, b"piece")):
+            try:
+                content = rebuild(stored, read_piece)
+            except ColumnError as error:
+                raise Damage(f"{place.object_name}: {error}", object_name=place.object_name) from None
+            if self._ring.blob_id(kind, content) == blob:
+                return content
+        raise Damage(f"{place.object_name} holds other content than it should", object_name=place.object_name)
+
+    def _piece(self, piece: BlobId) -> bytes:
+        """Return what the newest copy holds; where that can't be had, what any other does."""
+        for place in self._index.locate(piece)[:1]:
+            with suppress(Damage):
+                stored = self._stored(place)
+                if stored[:1] == PLAIN:
+                    return stored[1:]
+        return self.read(piece, b"piece")
 
     def read_ahead(self, blobs: Iterable[BlobId], kind: bytes) -> Iterator[tuple[BlobId, bytes | Damage]]:
         """Yield the content of each blob in the given order, or the damage found; reads some ahead in threads."""
         waiting: deque[tuple[BlobId, Future[bytes | Damage]]] = deque()
+        ready = _Ready()
+
+        def read(blob: BlobId, places: Sequence[Location]) -> bytes | Damage:
+            content = self._read_or_damage(blob, kind, places)
+            ready.add(len(content) if isinstance(content, bytes) else 0)
+            return content
+
+        def take() -> tuple[BlobId, bytes | Damage]:
+            blob, future = waiting.popleft()
+            content = future.result()
+            ready.add(-len(content) if isinstance(content, bytes) else 0)
+            return blob, content
+
         try:
             for blob, places in self._located(iter(blobs)):
-                waiting.append((blob, self._readers.submit(self._read_or_damage, blob, kind, places)))
-                while waiting and (len(waiting) >= _AHEAD_MESSAGES or _octets_ready(waiting) > _AHEAD_OCTETS):
-                    yield _next(waiting)
+                waiting.append((blob, self._readers.submit(read, blob, places)))
+                while waiting and (len(waiting) >= _AHEAD_MESSAGES or ready.octets > _AHEAD_OCTETS):
+                    yield take()
             while waiting:
-                yield _next(waiting)
+                yield take()
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -127,16 +152,14 @@ class BlobReader:
             return damage
 
 
-def _octets_ready(waiting: Iterable[tuple[BlobId, Future[bytes | Damage]]]) -> int:
-    """Sum what is read but not yet taken; a message being read counts for nothing yet."""
-    total = 0
-    for _, future in waiting:
-        if future.done() and not future.exception():
-            result = future.result()
-            total += len(result) if isinstance(result, bytes) else 0
-    return total
+class _Ready:
+    """How many octets are read but not yet taken; a message being read counts for nothing yet."""
 
+    def __init__(self) -> None:
+        self.octets = 0
+        self._lock = threading.Lock()
 
-def _next(waiting: deque[tuple[BlobId, Future[bytes | Damage]]]) -> tuple[BlobId, bytes | Damage]:
-    blob, future = waiting.popleft()
-    return blob, future.result()
+    def add(self, octets: int) -> None:
+        """Count some more, or some less."""
+        with self._lock:
+            self.octets += octets

@@ -30,7 +30,7 @@ class PackLimits:
     alone: int = 32 << 10
     in_flight: int = 16 << 20
     uploads: int = 2
-    solid_level: int = 8
+    solid_level: int = 6
     alone_level: int = 3
 
 
