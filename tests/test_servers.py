@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import imaplib
+import shutil
+import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -12,6 +17,7 @@ import pytest
 
 from tests.corpus import DOTTED_NAMES, MAILBOX_NAMES, MESSAGES, SERVABLE, TWINS
 from tests.servers import CourierServer, CyrusServer, DovecotServer, Imap4dServer, Mail, RcloneS3, deliver
+from tests.servers.process import ROOT, wait_for
 
 
 def test_a_mail_delivered_into_a_maildir_is_served_as_it_lies_there(dovecot: DovecotServer) -> None:
@@ -97,6 +103,7 @@ def test_courier_keeps_octets_and_takes_what_others_refuse(courier: CourierServe
     assert (first.octets, first.flags) == (MESSAGES["ordinary"], ("Projekt", "\\Seen"))
 
 
+@pytest.mark.usefixtures("courier")
 def test_courier_outlives_a_restart_with_its_mail_and_answers_over_tls() -> None:
     server = CourierServer.start()
     try:
@@ -113,6 +120,7 @@ def test_courier_outlives_a_restart_with_its_mail_and_answers_over_tls() -> None
         server.remove()
 
 
+@pytest.mark.usefixtures("imap4d")
 @pytest.mark.parametrize("storage", ["maildir", "mbox"])
 def test_imap4d_keeps_octets_over_maildir_and_adds_lines_over_mbox(storage: Literal["maildir", "mbox"]) -> None:
     server = Imap4dServer.start(storage=storage)
@@ -128,6 +136,24 @@ def test_imap4d_keeps_octets_over_maildir_and_adds_lines_over_mbox(storage: Lite
     finally:
         server.remove()
     assert (seen.octets == MESSAGES["ordinary"]) == (storage == "maildir")
+
+
+@pytest.mark.parametrize("kind", ["courier", "imap4d"])
+def test_a_server_ends_with_the_run_that_started_it_however_that_ends(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    name = type(request.getfixturevalue(kind)).__name__
+    deed = f"s = {name}.start(); print(s.port, s.directory, flush=True); os.kill(os.getpid(), 9)"
+    run = [sys.executable, "-c", f"import os; from tests.servers import {name}; {deed}"]
+    port, directory = subprocess.run(run, cwd=ROOT, capture_output=True, check=False, text=True).stdout.split()
+    wait_for(lambda: not answers(int(port)), 20)
+    shutil.rmtree(directory)
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 @pytest.mark.usefixtures("s3")

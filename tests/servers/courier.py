@@ -51,10 +51,9 @@ class CourierServer(TlsServer, HomeServer):
         port, tls_port = free_ports(2)
         server = cls(directory, port, tls_port, make_certificate(directory), programs)
         server._lay_out()
-        # Its own process numbers too: the listeners leave our group, but all end with the first process of theirs.
-        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", str(directory / "run.sh")]
-        log = directory / "log" / "courier.log"
-        server._server = Server(command, [port, tls_port], log, {"PATH": os.environ.get("PATH", "") + ":/usr/sbin"})
+        log, environment = directory / "log" / "courier.log", {"PATH": os.environ.get("PATH", "") + ":/usr/sbin"}
+        command = [str(directory / "run.sh")]
+        server._server = Server(command, [port, tls_port], log, environment, apart=["--mount"])
         server._server.start()
         return server
 

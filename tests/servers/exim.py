@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Self
 
 from tests.servers.base import DOMAIN, Mailer
-from tests.servers.process import UNPACKED, Server, ServerMissing, find_program, free_ports, need_root, new_directory
+from tests.servers.process import (
+    UNPACKED,
+    Server,
+    ServerMissing,
+    find_program,
+    free_ports,
+    need_namespaces,
+    new_directory,
+)
 
 
 @dataclass
@@ -22,7 +30,7 @@ class EximServer(Mailer):
         program = find_program(str(UNPACKED / "exim/usr/sbin/exim4"), "exim4")
         if program is None:
             raise ServerMissing("exim")
-        need_root("exim")
+        need_namespaces("exim")
         server = cls(new_directory("exim"), free_ports(1)[0])
         for name in ("spool", "log"):
             (server.directory / name).mkdir()
@@ -33,7 +41,7 @@ class EximServer(Mailer):
         as_mail = ["setpriv", "--reuid=mail", "--regid=mail", "--clear-groups"]
         command = [*as_mail, program, "-C", str(configuration), "-bdf", "-q1m"]
         log = server.directory / "log" / "start.log"
-        server._server = Server(command, [server.port], log, {"PATH": os.environ.get("PATH", "")})
+        server._server = Server(command, [server.port], log, {"PATH": os.environ.get("PATH", "")}, apart=[])
         server._server.start()
         return server
 

@@ -15,7 +15,7 @@ from tests.servers.process import (
     find_program,
     free_ports,
     hashed,
-    need_root,
+    need_namespaces,
     new_directory,
 )
 
@@ -32,7 +32,7 @@ class Imap4dServer(HomeServer):
         program = find_program(str(UNPACKED / "imap4d/usr/sbin/imap4d"), "imap4d")
         if program is None:
             raise ServerMissing("imap4d")
-        need_root("imap4d")
+        need_namespaces("imap4d")
         directory = directory or new_directory("imap4d")
         server = cls(directory, free_ports(1)[0], storage)
         for name in ("domains", "home", "spool", "log"):
@@ -43,7 +43,7 @@ class Imap4dServer(HomeServer):
         configuration.write_text(_configuration(server))
         command = [program, "--no-config", f"--config-file={configuration}"]
         environment = {"PATH": os.environ.get("PATH", "")}
-        server._server = Server(command, [server.port], directory / "log" / "imap4d.log", environment)
+        server._server = Server(command, [server.port], directory / "log" / "imap4d.log", environment, apart=[])
         server._server.start()
         return server
 

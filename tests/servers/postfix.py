@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Self
 
 from tests.servers.base import DOMAIN, Mailer
-from tests.servers.process import UNPACKED, Server, ServerMissing, find_program, free_ports, need_root, new_directory
+from tests.servers.process import (
+    UNPACKED,
+    Server,
+    ServerMissing,
+    find_program,
+    free_ports,
+    need_namespaces,
+    new_directory,
+)
 
 PREFIX = UNPACKED / "postfix"
 # Accounts that every Debian has, so that none need be made.
@@ -40,14 +48,14 @@ class PostfixServer(Mailer):
         master = find_program(str(PREFIX / "usr/lib/postfix/sbin/master"), "/usr/lib/postfix/sbin/master")
         if master is None:
             raise ServerMissing("postfix")
-        need_root("postfix")
+        need_namespaces("postfix")
         server = cls(new_directory("postfix"), free_ports(1)[0])
         server._lay_out(Path(master), lmtp_port)
         configuration = str(server.directory / "etc")
         environment = {"PATH": os.environ.get("PATH", ""), "MAIL_CONFIG": configuration}
         environment["LD_LIBRARY_PATH"] = str(Path(master).parents[1])
         log = server.directory / "log" / "start.log"
-        server._server = Server([master, "-c", configuration, "-d"], [server.port], log, environment)
+        server._server = Server([master, "-c", configuration, "-d"], [server.port], log, environment, apart=[])
         server._server.start()
         return server
 

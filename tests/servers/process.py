@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 UNPACKED = ROOT / ".cache" / "servers"
 """Where `scripts/system-packages.sh` unpacks what can't be installed beside Dovecot."""
 
+_FIRST = 'trap : TERM; "$@" & wait; wait'
+
 START_SECONDS = 30.0
 STOP_SECONDS = 1.0
 
@@ -35,19 +37,11 @@ class ServerMissing(AssertionError):
         super().__init__(f"{remedy}, or leave its tests out with RESTANTE_TEST_WITHOUT={name}")
 
 
-def need_root(name: str) -> None:
-    """Raise ServerMissing unless we are root, which this server can't do without."""
-    if os.geteuid() != 0:
-        raise ServerMissing(name, f"{name} is started by root only: run the tests as root")
-
-
 def need_namespaces(name: str) -> None:
-    """Raise ServerMissing unless we may mount in a namespace of our own, which containers seldom allow unasked."""
-    need_root(name)
-    if subprocess.run(
-        ["unshare", "--mount", "--uts", "--pid", "--fork", "true"], capture_output=True, check=False
-    ).returncode:
-        raise ServerMissing(name, f"{name} needs a mount namespace: give the container CAP_SYS_ADMIN")
+    """Raise ServerMissing unless we are root and may have namespaces, which containers seldom allow unasked."""
+    command = ["unshare", "--mount", "--uts", "--pid", "--fork", "true"]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        raise ServerMissing(name, f"{name} needs root and namespaces (in a container, CAP_SYS_ADMIN)")
 
 
 def hashed(password: str) -> str:
@@ -87,13 +81,26 @@ def find_program(*places: str) -> str | None:
 
 
 class Server:
-    """One child process that listens on ports of loopback."""
+    """One child process that listens on ports of loopback.
 
-    def __init__(self, command: Sequence[str], ports: Sequence[int], log: Path, env: Mapping[str, str]) -> None:
+    With `apart` it lives in a process namespace of its own, and in those that are named: for servers that leave our
+    group or change their user, which no signal of ours would reach if we died.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        ports: Sequence[int],
+        log: Path,
+        env: Mapping[str, str],
+        *,
+        apart: Sequence[str] | None = None,
+    ) -> None:
         self.command = list(command)
         self.ports = list(ports)
         self.log = log
         self.env = dict(env)
+        self.apart = apart
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -136,6 +143,10 @@ class Server:
     def _spawn(self) -> subprocess.Popen[bytes]:
         tie = find_program("setpriv")
         command = [tie, "--pdeathsig", "TERM", *self.command] if tie else self.command
+        if self.apart is not None:
+            # The namespace ends with its first process, which must be one that never changes its user.
+            fence = ["unshare", *self.apart, "--pid", "--fork", "--kill-child", "sh", "-c", _FIRST, "sh"]
+            command = ["setpriv", "--pdeathsig", "KILL", *fence, *self.command]
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, start_new_session=True

@@ -39,11 +39,11 @@ class SendmailServer(Mailer):
         server = cls(new_directory("sendmail"), free_ports(1)[0])
         server._lay_out(macros, files)
         environment = {"PATH": os.environ.get("PATH", "")}
-        run = ["unshare", "--mount", "--uts", str(server.directory / "run.sh"), program]
-        run += ["-C", str(server.directory / "etc" / "sendmail.cf")]
-        subprocess.run([*run, "-bi"], check=True, capture_output=True, env=environment)
+        run = [str(server.directory / "run.sh"), program, "-C", str(server.directory / "etc" / "sendmail.cf")]
+        apart = ["--mount", "--uts"]
+        subprocess.run(["unshare", *apart, *run, "-bi"], check=True, capture_output=True, env=environment)
         log = server.directory / "log" / "start.log"
-        server._server = Server([*run, "-bD", "-q1m"], [server.port], log, environment)
+        server._server = Server([*run, "-bD", "-q1m"], [server.port], log, environment, apart=apart)
         server._server.start()
         return server
 
