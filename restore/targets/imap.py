@@ -93,7 +93,7 @@ class ImapTarget:
         def count(session: Session) -> None:
             opened = session.select(box.raw)
             box.permanent = opened.permanent_flags
-            box.first_new = opened.uidnext or 1
+            box.first_new = box.next_new = opened.uidnext or 1
             box.held = fingerprints(session, opened)
             # Dovecot's memory grows with every message that another connection stores in a mailbox we have open.
             session.unselect()
@@ -137,6 +137,7 @@ class ImapTarget:
         """Send a batch and count what is stored, before anybody counts what the server holds."""
         outgoing = [Outgoing(r.octets, kept_flags(r.flags, box), r.row.internaldate) for r in batch]
         cause: AppendInterrupted | None = None
+        first = box.next_new
         with box.gate.shared():
             try:
                 with self._session() as session:
@@ -146,18 +147,18 @@ class ImapTarget:
             with box.lock:
                 stored = zip(done, batch, strict=False)
                 box.held.update(identity(replay.octets) for result, replay in stored if result.error is None)
-        lost = self._flag_again(box, list(zip(done, batch, strict=False)))
+        lost = self._flag_again(box, list(zip(done, batch, strict=False)), first)
         placed = [placed_as(result, replay.flags, box, lost) for result, replay in zip(done, batch, strict=False)]
         if cause is not None:
             raise _CutShort(cause, placed)
         return placed
 
-    def _flag_again(self, box: Box, stored: Sequence[tuple[Appended, Replay]]) -> str:
+    def _flag_again(self, box: Box, stored: Sequence[tuple[Appended, Replay]], first: int) -> str:
         """Give flags by STORE where the server forgets them in APPEND; say why that failed, if it did."""
         if not stored:
             return ""
         try:
-            self._patiently(lambda session: complete_flags(session, box, stored))
+            self._patiently(lambda session: complete_flags(session, box, stored, first))
         except (Refused, ConnectionLost, Throttled) as error:
             return error.message
         return ""
@@ -173,7 +174,7 @@ class ImapTarget:
                     break
                 box.held[key] += 1
                 arrived.append((Appended(None), replay))
-        lost = self._flag_again(box, arrived)
+        lost = self._flag_again(box, arrived, box.first_new)
         return [placed_as(result, replay.flags, box, lost) for result, replay in arrived]
 
     def read_back(self, planned: PlannedMailbox) -> Iterator[ReadBack]:

@@ -31,13 +31,16 @@ class Box:
         self.held: Counter[bytes] = Counter()
         self.first_new = 1
         """Messages below this UID were there before us."""
+        self.next_new = 1
+        """Messages below this UID were there when flags were last looked at."""
         self.completed: set[int] = set()
 
 
-def complete_flags(session: Session, box: Box, stored: Sequence[tuple[Appended, Replay]]) -> None:
+def complete_flags(session: Session, box: Box, stored: Sequence[tuple[Appended, Replay]], first: int) -> None:
     """Give flags by STORE where the server forgets them in APPEND: as its profile says, or as we see for ourselves.
 
-    We look where the server told no UID (no UIDPLUS, or a lost answer): GNU's imap4d forgets all flags over Maildir.
+    We look where the server told no UID (no UIDPLUS, or a lost answer), from the UID `first` on: GNU's imap4d forgets
+    all flags over Maildir.
     """
     forgets = set(session.profile.flags_after_append)
     done = [(result.uid, replay) for result, replay in stored if result.error is None]
@@ -47,7 +50,7 @@ def complete_flags(session: Session, box: Box, stored: Sequence[tuple[Appended, 
         return
     session.select(box.raw)
     with box.lock:
-        found = _lacking(session, box, unknown) if unknown else []
+        found = _lacking(session, box, unknown, first) if unknown else []
         by_flags: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         for uid, flags in (*known, *found):
             by_flags[tuple(flags)].append(uid)
@@ -57,12 +60,13 @@ def complete_flags(session: Session, box: Box, stored: Sequence[tuple[Appended, 
         box.completed.update(uid for uid, _ in found)
 
 
-def _lacking(session: Session, box: Box, replays: Sequence[Replay]) -> list[tuple[int, list[str]]]:
-    """Find the messages among those that came since the restore began, and say which flags each lacks."""
+def _lacking(session: Session, box: Box, replays: Sequence[Replay], first: int) -> list[tuple[int, list[str]]]:
+    """Find the messages among those from a UID on, and say which flags each lacks."""
     expected: defaultdict[bytes, list[Flags]] = defaultdict(list)
     for replay in replays:
         expected[identity(replay.octets)].append(kept_flags(replay.flags, box))
-    have = {uid: flags for uid, flags in session.flags(box.first_new) if uid >= box.first_new}
+    have = {uid: flags for uid, flags in session.flags(first) if uid >= first}
+    box.next_new = max([box.next_new, *(uid + 1 for uid in have)])
     found = []
     for uid, key in _keyed(session, [uid for uid in have if uid not in box.completed]):
         if expected[key]:

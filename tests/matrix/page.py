@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.cli.command import ROOT
-from tests.matrix.expectations import EXPECTED, Expectation
+from tests.matrix.expectations import EXPECTED, Expectation, Kind
 
 PAGE = ROOT / "docs" / "matrix.md"
 
@@ -29,13 +29,29 @@ Mail that an MTA delivers makes the whole way too: Postfix to Dovecot and to Cyr
 Sendmail to Dovecot (mbox). It is backed up, the account wiped, the mail restored there and to every other kind of
 server, and new mail arrives as before.
 
+The table counts the kinds of hard mail that don't come as they were; what they are stands below it.
 This page is written from `tests/matrix/expectations.py`; don't change it by hand.
 """
 
 
 def page() -> str:
     """Return the whole page."""
-    return "\n".join([HEAD, *(line for target in EXPECTED.values() for line in _section(target))]).rstrip() + "\n"
+    sections = (line for target in EXPECTED.values() for line in _section(target))
+    return "\n".join([HEAD, *_overview(), *sections]).rstrip() + "\n"
+
+
+def _overview() -> Iterator[str]:
+    yield from ("| from \\ to | " + " | ".join(target.title for target in EXPECTED.values()) + " |", "|---" * 5 + "|")
+    for kind, source in EXPECTED.items():
+        cells = (_cell([rule.kind for rule in target.rules if kind in rule.sources]) for target in EXPECTED.values())
+        yield f"| {source.title} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _cell(kinds: list[Kind]) -> str:
+    """Say how many kinds of hard mail do not come as they were."""
+    said = (f"{kinds.count(kind)} {kind}" for kind in ("altered", "refused") if kind in kinds)
+    return ", ".join(said) or "all kept"
 
 
 def _section(target: Expectation) -> Iterator[str]:

@@ -81,6 +81,20 @@ def test_a_message_that_breaks_every_connection_is_named_and_the_rest_comes(
     assert Counter(text for text, _, _ in held(imap4d, heir)["INBOX"]) == Counter([plain_mail(1), plain_mail(2)])
 
 
+def test_flags_that_append_forgets_are_set_afterwards_with_two_connections_at_work(
+    dovecot: DovecotServer, imap4d: Imap4dServer, site: Site
+) -> None:
+    user, heir = dovecot.new_user().name, imap4d.new_user().name
+    kinds: tuple[tuple[str, ...], ...] = ((), ("\\Seen",), ("\\Answered", "\\Seen"), ("\\Flagged",))
+    mails = [Mail(plain_mail(n), kinds[n % 4]) for n in range(230)] + [Mail(TWINS[0], kinds[1]), Mail(TWINS[1], ())]
+    deliver(dovecot, user, "INBOX", mails)
+    site.backup(account(dovecot, user))
+    report = restore(site, site.snapshot(user), to_server(imap4d, heir))
+    assert (report.status, report.restored, report.altered) == ("complete", 232, ())
+    there = Counter((text, flags) for text, flags, _ in held(imap4d, heir)["INBOX"].elements())
+    assert there == Counter((mail.octets, mail.flags) for mail in mails)
+
+
 def test_courier_takes_an_empty_message(dovecot: DovecotServer, courier: CourierServer, site: Site) -> None:
     user, heir = dovecot.new_user().name, courier.new_user().name
     deliver(dovecot, user, "INBOX", [EMPTY, plain_mail(1)])
