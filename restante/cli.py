@@ -15,7 +15,21 @@ import typer
 
 from imap.errors import ImapError
 from restante import __version__
-from restante.commands import backup, browse, check, config, demo, index, init, key, prune, restore, service, status
+from restante.commands import (
+    backup,
+    browse,
+    check,
+    config,
+    demo,
+    drill,
+    index,
+    init,
+    key,
+    prune,
+    restore,
+    service,
+    status,
+)
 from restante.errors import Exit, Told, exit_code, tell, where
 from restante.logs import tell_warnings
 from restante.memory import keep_memory_small
@@ -39,6 +53,7 @@ app.command()(browse.cat)
 app.command()(browse.diff)
 app.command()(restore.restore)
 app.command()(check.check)
+app.command()(drill.drill)
 app.command()(prune.prune)
 app.command()(prune.hold)
 app.command()(service.run)

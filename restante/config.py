@@ -43,6 +43,12 @@ def _mail_url(text: str) -> str:
     return text
 
 
+def _drill_url(text: str) -> str:
+    if not text.startswith(("imap://", "imaps://")):
+        raise fault("not an IMAP server", "write imaps://user@host, or leave it out to drill into a directory")
+    return _mail_url(text)
+
+
 def _label(text: str) -> str:
     if not text.strip() or "://" in text or any(ord(c) < 32 for c in text):
         raise fault("not a usable name", "a name is not empty, not a URL, and on one line")
@@ -96,7 +102,7 @@ Span = Annotated[
     timedelta, BeforeValidator(_span), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhdw]$"})
 ]
 Share = Annotated[float, BeforeValidator(_percent), WithJsonSchema({"type": "string", "pattern": "^[0-9.]+%?$"})]
-Kind = Literal["backup", "check", "prune"]
+Kind = Literal["backup", "check", "prune", "drill"]
 RPO = "How old the newest complete snapshot may get before `restante status` and the service call it late"
 
 
@@ -243,8 +249,9 @@ class Job(Section):
     name: Label = Field(description="What `restante backup --job` calls it.", examples=["hourly"])
     does: Kind = Field(
         "backup",
-        description="What the job does: backup, check (prove that the vault holds what it should), or prune (apply "
-        "retention; best once a day).",
+        description="What the job does: backup, check (prove that the vault holds what it should), prune (apply "
+        "retention; best once a day), or drill (restore to a throw-away place, compare, and tell how long all would "
+        "take).",
         examples=["check"],
     )
     accounts: list[str] = Field(
@@ -264,8 +271,15 @@ class Job(Section):
     sample: Share | None = Field(
         None,
         description="With `does: check`: read and verify this share of the packs, drawn anew each time, not the "
-        "structure alone.",
+        "structure alone. With `does: drill`: restore this share of the accounts.",
         examples=["5%"],
+    )
+    to: Annotated[str, AfterValidator(_drill_url)] | None = Field(
+        None,
+        description="With `does: drill`: a throw-away IMAP server to restore to, as in `restante restore --all --to`; "
+        "what was restored stays there, below a mailbox of its own. Default: a directory below the cache, removed "
+        "afterwards.",
+        examples=["imaps://master@spare.example.org"],
     )
 
 

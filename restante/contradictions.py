@@ -13,7 +13,7 @@ Loc = tuple[str | int, ...]
 
 VAULT_SECRETS = ("passphrase_env", "passphrase_file", "passphrase_command", "key_file")
 ACCOUNT_SECRETS = ("password_env", "password_file", "password_command", "oauth2")
-ONLY_WITH = {"sample": ("check",), "rpo": ("backup",)}
+ONLY_WITH = {"sample": ("check", "drill"), "rpo": ("backup",), "to": ("drill",)}
 TIMES = ("every", "cron")
 TOKENS = ("token_env", "token_file", "token_command")
 

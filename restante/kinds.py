@@ -129,6 +129,27 @@ def _prune(task: Task) -> Result:
     return Result("complete", figures)
 
 
+def _drill(task: Task) -> Result:
+    from restante.drilling import drill_vault
+
+    job, progress = task.job, Lines("drilling", job=task.job.name)
+    share = job.sample if job.sample is not None else 1.0
+    report = drill_vault(
+        task.wiring, [], share=share, to=job.to, job=job.name, clock=task.clock, progress=progress, stop=task.stop
+    )
+    figures: dict[str, int | float] = {
+        "accounts": report.plan.drilled.accounts,
+        "messages": report.plan.drilled.messages,
+        "restored_bytes": report.plan.drilled.octets,
+        "restore_seconds": round(report.seconds, 3),
+        "altered": sum(len(account.altered) for account in report.accounts),
+        "failures": sum(len(account.failures) for account in report.accounts),
+    }
+    if report.rto is not None:
+        figures["rto_seconds"] = round(report.rto, 3)
+    return Result(report.status, figures, recorded=True)
+
+
 class _Stoppable:
     """Progress that ends work which has nothing to save, by raising Stopped."""
 
@@ -155,4 +176,5 @@ KINDS: dict[Kind, Callable[[Task], Result]] = {
     "backup": _back_up,
     "check": _check,
     "prune": _prune,
+    "drill": _drill,
 }

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from restante.errors import UsageTrouble
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -22,3 +24,16 @@ VaultOption = Annotated[
     ),
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+def share(sample: str | None) -> float:
+    """Return what `--sample N%` means, 1.0 where it is not given. Raises UsageTrouble."""
+    if sample is None:
+        return 1.0
+    try:
+        percent = float(sample.removesuffix("%"))
+    except ValueError:
+        percent = 0.0
+    if not 0 < percent <= 100:
+        raise UsageTrouble(f"{sample} is not a share", hint="write a percentage above 0, e.g. --sample 5%")
+    return percent / 100

@@ -1,12 +1,13 @@
 """Replays snapshots from a vault to any target."""
 
+from restore.drill import AccountDrill, Amount, DrillPlan, DrillReport, plan_drill, run_drill
+from restore.many import RestoreJob, restore_many
 from restore.model import (
     Filters,
     Mapping,
     PlannedMailbox,
     RestorePlan,
     RestoreReport,
-    failed_restore,
     worst,
 )
 from restore.plan import describe_plan
@@ -15,16 +16,23 @@ from restore.targets import open_target
 from restore.targets.base import Target
 
 __all__ = [
+    "AccountDrill",
+    "Amount",
+    "DrillPlan",
+    "DrillReport",
     "Filters",
     "Mapping",
     "PlannedMailbox",
+    "RestoreJob",
     "RestorePlan",
     "RestoreReport",
     "Target",
     "describe_plan",
     "execute_restore",
-    "failed_restore",
     "make_plan",
     "open_target",
+    "plan_drill",
+    "restore_many",
+    "run_drill",
     "worst",
 ]

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Literal
 
 from vault.ids import SnapshotId
-from vault.model import Flags, Mailbox, MessageRow, Snapshot
+from vault.model import Flags, Mailbox, MessageRow
 
 Outcome = Literal["complete", "partial", "failed", "interrupted"]
 Levels = tuple[str, ...]
@@ -151,9 +151,3 @@ class RestoreReport:
     verified: int
     altered: tuple[Alteration, ...]
     failures: tuple[RestoreFailure, ...]
-
-
-def failed_restore(snapshot: Snapshot, target: str, reason: str) -> RestoreReport:
-    """Return the report of an account of which nothing could be restored."""
-    failure = RestoreFailure("", None, reason)
-    return RestoreReport("failed", snapshot.account, snapshot.id, target, 0, 0, 0, 0, (), (failure,))

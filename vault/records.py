@@ -25,6 +25,18 @@ class Confirmed(msgspec.Struct, frozen=True, array_like=True):
     status: str
 
 
+class DrillResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a drill found: how much was restored in how many seconds, and what the whole vault would take (`rto`)."""
+
+    accounts: int
+    messages: int
+    octets: int
+    seconds: float
+    rto: float | None = None
+    altered: int = 0
+    failures: int = 0
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one job looked at; the one object that a job with nothing new writes. Times are RFC 3339 in UTC.
 
@@ -39,6 +51,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job: str = ""
     kind: str = ""
     status: str = ""
+    drill: DrillResult | None = None
 
 
 RecordT = TypeVar("RecordT", Snapshot, RunRecord)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restante.errors import Exit, UsageTrouble
-from restante.options import ConfigOption, JsonOption, VaultOption
+from restante.options import ConfigOption, JsonOption, VaultOption, share
 from restante.output import count, print_json, print_line, say, size
 from restante.progress import watched
 from restante.wiring import Wiring
@@ -31,31 +31,19 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Prove that the vault holds what it should. Exit code 4 when it does not."""
-    share = _share(sample, read=read)
+    if sample is not None and not read:
+        raise UsageTrouble("--sample goes with --read", hint="restante check --read --sample 5%")
+    part = share(sample)
     from vault.check import check_vault
 
     wiring = Wiring(config, vault)
     opened = wiring.vault
     with watched("checking", quiet=as_json) as progress:
-        report = check_vault(opened, read=read, sample=share, progress=progress)
+        report = check_vault(opened, read=read, sample=part, progress=progress)
     print_json(_document(report)) if as_json else _print(report)
     for note in report.notes:
         say(f"note: {note}")
     raise typer.Exit(Exit.DAMAGE if report.damage else Exit.COMPLETE)
-
-
-def _share(sample: str | None, *, read: bool) -> float:
-    if sample is None:
-        return 1.0
-    if not read:
-        raise UsageTrouble("--sample goes with --read", hint="restante check --read --sample 5%")
-    try:
-        percent = float(sample.removesuffix("%"))
-    except ValueError:
-        percent = 0.0
-    if not 0 < percent <= 100:
-        raise UsageTrouble(f"{sample} is not a share", hint="write a percentage above 0, e.g. --sample 5%")
-    return percent / 100
 
 
 def _document(report: CheckReport) -> dict[str, Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from imap.errors import ImapError
 from imap.model import Endpoint, Login
 from restante.commands.backup import CODES
 from restante.errors import UsageTrouble
@@ -24,17 +23,17 @@ from restore import (
     Filters,
     Mapping,
     PlannedMailbox,
+    RestoreJob,
     RestorePlan,
     RestoreReport,
     Target,
     describe_plan,
     execute_restore,
-    failed_restore,
     make_plan,
     open_target,
+    restore_many,
     worst,
 )
-from vault.errors import Trouble
 from vault.model import Snapshot
 from vault.vault import Vault
 
@@ -111,7 +110,11 @@ def restore(
             target, plan = _plan(opened, snapshot, address, filters, mapping)
             return execute_restore(opened, plan, target, verify=verify, progress=progress, stop=stop)
 
-        reports = _restore_all(places, restore_one, wiring.limits.accounts_at_once)
+        if len(places) == 1:
+            reports = [restore_one(*places[0])]
+        else:
+            jobs = [RestoreJob(one[0], one[1].url, partial(restore_one, *one)) for one in places]
+            reports = restore_many(jobs, wiring.limits.accounts_at_once)
     status = worst(report.status for report in reports)
     print_json(_document(status, time.monotonic() - started, reports)) if as_json else _print(reports)
     for report in reports:
@@ -143,23 +146,6 @@ def _plan(
 
     target = open_target(address.url, login)
     return target, make_plan(vault, snapshot, target, filters, mapping)
-
-
-def _restore_all(
-    places: Sequence[tuple[Snapshot, Address]], restore_one: Callable[[Snapshot, Address], RestoreReport], at_once: int
-) -> list[RestoreReport]:
-    """Restore several accounts at once; one that fails is reported, and the others go on."""
-
-    def guarded(snapshot: Snapshot, address: Address) -> RestoreReport:
-        try:
-            return restore_one(snapshot, address)
-        except (Trouble, ImapError) as error:
-            if len(places) == 1:
-                raise
-            return failed_restore(snapshot, address.url, error.message)
-
-    with ThreadPoolExecutor(at_once, thread_name_prefix="account") as pool:
-        return list(pool.map(guarded, *zip(*places, strict=True)))
 
 
 def _document(status: str, seconds: float, reports: Sequence[RestoreReport]) -> dict[str, Any]:
