@@ -10,7 +10,7 @@ from typing import NamedTuple
 from vault.errors import Damage, ObjectMissing
 from vault.ids import AccountId, ObjectName
 from vault.model import Snapshot
-from vault.records import RunRecord
+from vault.records import DrillResult, RunRecord
 from vault.vault import Vault
 
 
@@ -23,6 +23,7 @@ class LastRun:
     started: datetime
     finished: datetime
     status: str
+    drill: DrillResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Accounts by name; for each job its last run, and its last run that came to an end, `ended`."""
+    """Accounts by name; for each job its last run, and its last run that came to an end, `ended`; the last drill."""
 
     accounts: Mapping[str, Standing] = field(default_factory=dict)
     jobs: Mapping[str, LastRun] = field(default_factory=dict)
     ended: Mapping[str, LastRun] = field(default_factory=dict)
+    drill: LastRun | None = None
 
 
 def read_history(vault: Vault, accounts: Collection[str], jobs: Collection[str]) -> History:
@@ -65,7 +67,7 @@ def read_history(vault: Vault, accounts: Collection[str], jobs: Collection[str])
         if runs.enough:
             break
     standing = {names[account]: _confirmed(found[account], runs.looks.get(account, ())) for account in found}
-    return History(standing, runs.last, runs.ended)
+    return History(standing, runs.last, runs.ended, runs.drill)
 
 
 def _snapshot_names(vault: Vault) -> dict[AccountId, list[ObjectName]]:
@@ -108,6 +110,7 @@ class _Runs:
     looks: dict[AccountId, list[Look]] = field(default_factory=dict)
     last: dict[str, LastRun] = field(default_factory=dict)
     ended: dict[str, LastRun] = field(default_factory=dict)
+    drill: LastRun | None = None
 
     @property
     def enough(self) -> bool:
@@ -122,8 +125,10 @@ class _Runs:
             looks.append(Look(started, finished, account.status))
             if account.status == "complete":
                 self.waiting.discard(account.account)
+        seen = LastRun(run.job, run.kind, started, finished, run.status, run.drill)
+        if run.drill is not None and self.drill is None:
+            self.drill = seen
         if run.job:
-            seen = LastRun(run.job, run.kind, started, finished, run.status)
             self.last.setdefault(run.job, seen)
             if run.status != "interrupted":
                 self.ended.setdefault(run.job, seen)

@@ -63,7 +63,10 @@ ACCOUNTS = Metric("accounts", "Accounts of the configuration.")
 LATE = Metric("accounts_late", "Accounts that are over their RPO.")
 LOOKED = Metric("vault_looked_timestamp_seconds", "When these figures were last read from the vault.")
 
-METRICS = (*ACCOUNT, *JOB, JOB_STATUS, JOB_RUNS, JOB_FIGURE, BUILD, ALIVE, ACCOUNTS, LATE, LOOKED)
+DRILL = Metric("drill_timestamp_seconds", "When the last drill ended.")
+RTO = Metric("drill_rto_seconds", "How long restoring the whole vault would take, by the last drill.")
+
+METRICS = (*ACCOUNT, *JOB, JOB_STATUS, JOB_RUNS, JOB_FIGURE, BUILD, ALIVE, ACCOUNTS, LATE, LOOKED, DRILL, RTO)
 """All that there are."""
 
 
@@ -79,6 +82,9 @@ def _lines(state: State, now: datetime) -> Iterator[str]:
     yield from _family(LOOKED, [({}, _stamp(state.looked))])
     yield from _family(ACCOUNTS, [({}, len(verdicts))])
     yield from _family(LATE, [({}, sum(verdict.late for verdict in verdicts))])
+    drill = state.history.drill
+    yield from _family(DRILL, [({}, _stamp(drill.finished if drill else None))])
+    yield from _family(RTO, [({}, drill.drill.rto if drill and drill.drill else None)])
     for metric, value in ACCOUNT.items():
         yield from _family(metric, [({"account": verdict.account}, value(verdict)) for verdict in verdicts])
     for metric, of_job in JOB.items():

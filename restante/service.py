@@ -56,7 +56,12 @@ def ready(wiring: Wiring) -> Wiring:
     for job in scheduled(wiring):
         if job.does == "backup":
             wiring.accounts([], job.name)
-    wiring.vault.close()
+    # Opens the vault too, which may be what is wrong.
+    blind = [job.name for job in scheduled(wiring) if job.does == "drill" and not wiring.vault.can_read_mail]
+    wiring.close()
+    if blind:
+        hint = "open the vault with a passphrase or a full key file, or drill on another host"
+        raise UsageTrouble(f"job {blind[0]} can't drill with a key that does not read mail", hint=hint)
     return wiring
 
 
@@ -294,7 +299,7 @@ class Service:
 
 
 def _history(wiring: Wiring) -> History:
-    return read_history(wiring.vault, wiring.promised(), {job.name for job in scheduled(wiring)})
+    return read_history(wiring.vault, wiring.promised(), wiring.job_names)
 
 
 def _listen(wiring: Wiring) -> str | None:

@@ -108,6 +108,11 @@ class Wiring:
         chosen = self._of_job(job) if job else self._configured()
         return [self._account(account) for account in chosen]
 
+    @property
+    def job_names(self) -> set[str]:
+        """The names of all jobs, whether they have a schedule or not."""
+        return {job.name for job in self.loaded.config.jobs} if self.loaded is not None else set()
+
     def promised(self) -> dict[str, timedelta | None]:
         """Return every account of the configuration with its RPO: its own, else the shortest of its jobs', or None."""
         config = self.loaded.config if self.loaded is not None else None

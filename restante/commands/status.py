@@ -20,8 +20,7 @@ def status(config: ConfigOption = None, vault: VaultOption = None, as_json: Json
     """Tell how old each account's newest complete snapshot is. Exit code 1 when one is older than its RPO."""
     wiring = Wiring(config, vault)
     promised = wiring.promised()
-    jobs = wiring.loaded.config.jobs if wiring.loaded is not None else []
-    history = read_history(wiring.vault, promised, {job.name for job in jobs})
+    history = read_history(wiring.vault, promised, wiring.job_names)
     # An account that left the configuration keeps its snapshots; nobody promises anything for it.
     known = promised | dict.fromkeys(sorted(history.accounts.keys() - promised.keys()))
     verdicts = judge(known, history, SystemClock().now())
@@ -35,6 +34,7 @@ def _document(verdicts: list[Verdict], history: History) -> dict[str, Any]:
         "status": "late" if any(verdict.late for verdict in verdicts) else "complete",
         "accounts": [_account_document(verdict) for verdict in verdicts],
         "jobs": [_job_document(run) for run in history.jobs.values()],
+        "drill": _drill_document(history.drill) if history.drill is not None else None,
     }
 
 
@@ -68,6 +68,11 @@ def _job_document(run: LastRun) -> dict[str, Any]:
     }
 
 
+def _drill_document(run: LastRun) -> dict[str, Any]:
+    rto = run.drill.rto if run.drill is not None else None
+    return {"finished": utc(run.finished), "status": run.status, "rto_seconds": rto}
+
+
 def _seconds(span: timedelta | None) -> int | None:
     return round(span.total_seconds()) if span is not None else None
 
@@ -79,6 +84,10 @@ def _print(verdicts: list[Verdict], history: History) -> None:
     for run in history.jobs.values():
         took = duration((run.finished - run.started).total_seconds())
         print_line(f"job {run.job} ({run.kind}): {run.status} at {utc(run.finished)}, in {took}")
+    if history.drill is not None and history.drill.drill is not None:
+        rto = history.drill.drill.rto
+        took = f", the whole vault would be back in {duration(rto)}" if rto is not None else ""
+        print_line(f"last drill: {history.drill.status} at {utc(history.drill.finished)}{took}")
     late = [verdict for verdict in verdicts if verdict.late]
     if late:
         print_line(f"{count(len(late), 'account is', 'accounts are')} over the RPO: {_examples(late)}")

@@ -297,6 +297,9 @@ def test_the_schedules_host_needs_no_key_that_opens_mail(serving: Serving, anna:
         serving.await_("job ended", job="hourly", status="complete", new_messages="3")
         serving.await_("job ended", job="proof", status="complete")
     assert serving("status").code == 0
+    serving.job("exercise", every="1h", does="drill")
+    serving.write()
+    assert_one_error(serving.command("run"), 2, "exercise", "does not read mail")
 
 
 def test_a_job_prunes_by_the_retention_and_leaves_what_is_younger_than_the_grace(

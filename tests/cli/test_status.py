@@ -109,7 +109,21 @@ def test_the_metrics_are_prometheus_text_and_hold_all_that_are_declared(serving:
     assert 'account="a \\"quoted\\\\name"' in text
     declared = {f"restante_{metric.name}" for metric in METRICS}
     assert set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) == declared
-    assert set(re.findall(r"^(restante_[a-z_]+)", text, re.MULTILINE)) == declared
+    undrilled = declared - {"restante_drill_timestamp_seconds", "restante_drill_rto_seconds"}
+    assert set(re.findall(r"^(restante_[a-z_]+)", text, re.MULTILINE)) == undrilled
+
+
+def test_the_last_drill_is_told_wherever_it_ran_and_after_a_restart(serving: Serving) -> None:
+    serving("backup")
+    assert serving.status()["drill"] is None
+    serving("drill")
+    drill = serving.status()["drill"]
+    assert drill["status"] == "complete"
+    assert "last drill: complete" in serving("status").out
+    serving.job("nightly", does="check", cron="0 3 * * *")
+    with serving.running():
+        assert sample(serving, "drill_rto_seconds") == drill["rto_seconds"]
+        assert sample(serving, "drill_timestamp_seconds") == datetime.fromisoformat(drill["finished"]).timestamp()
 
 
 def test_an_account_that_left_the_configuration_is_told_and_never_late(serving: Serving) -> None:
