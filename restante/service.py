@@ -56,10 +56,10 @@ def ready(wiring: Wiring) -> Wiring:
     for job in scheduled(wiring):
         if job.does == "backup":
             wiring.accounts([], job.name)
-    # Opens the vault too, which may be what is wrong.
-    blind = [job.name for job in scheduled(wiring) if job.does == "drill" and not wiring.vault.can_read_mail]
+    reads_mail = wiring.vault.can_read_mail
     wiring.close()
-    if blind:
+    blind = [job.name for job in scheduled(wiring) if job.does == "drill"]
+    if blind and not reads_mail:
         hint = "open the vault with a passphrase or a full key file, or drill on another host"
         raise UsageTrouble(f"job {blind[0]} can't drill with a key that does not read mail", hint=hint)
     return wiring
