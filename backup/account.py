@@ -22,7 +22,7 @@ from vault.clock import Progress
 from vault.errors import Damage
 from vault.ids import ObjectName, SnapshotId
 from vault.model import Failure, Mailbox, Snapshot, Tree
-from vault.vault import Vault
+from vault.vault import Standing, Vault
 from vault.writer import SnapshotDraft, VaultWriter
 
 # Few new messages are read on the connection that found them; more are shared out over all connections.
@@ -110,17 +110,30 @@ class AccountRun:
     def _load_previous(self) -> None:
         found = self._vault.newest(self._vault.ring.account_id(self.source.account))
         if found:
-            self._previous = found[0]
-            self._tree = None if self._distrusted else self._vault.tree(found[0])
-            if self._tree and self._is_hollow(self._tree):
-                self._tree, self._hollow = None, True
+            self._previous = found.snapshot
+            self._tree = None if self._distrusted else self._whole_tree(found)
+
+    def _whole_tree(self, found: Standing) -> Tree | None:
+        """Return a snapshot's tree; None where its mail is not all there, so that all is read and written anew."""
+        wary = self._wary or found.late
+        try:
+            tree = self._vault.tree(found.snapshot)
+            if not (wary or self._writer.vanished) or not self._is_hollow(tree):
+                return tree
+        except Damage as damage:
+            if not wary or damage.object_name.startswith("meta/"):
+                raise
+        self._hollow = True
+        return None
 
     def _is_hollow(self, tree: Tree) -> bool:
-        """Whether the store lost mail of this account; then all of it is read again, and what is lost written anew."""
-        if not self._writer.vanished and not self._wary:
-            return False
-        rows = (row for mailbox in tree.mailboxes for row in self._vault.rows(mailbox))
-        return any(not self._writer.holds(row.blob) for row in rows)
+        """Whether the store lost mail of this account."""
+        for mailbox in tree.mailboxes:
+            if any(not self._writer.holds(row.blob) for row in self._vault.rows(mailbox)):
+                return True
+            for _ in self._vault.flags(mailbox):
+                pass
+        return False
 
     def _new_session(self) -> PatientSession:
         def connect() -> Session:

@@ -6,7 +6,7 @@ bounded however many messages there are. Anything that can't be read stops it (D
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -86,6 +86,8 @@ class Liveness:
         self._reader = BlobReader(store, ring, self.index)
         self._seen: set[bytes] = set()
         self._present: set[ObjectName] = set()
+        self._walked: list[Snapshot] = []
+        self._broken = False
         self.indexes: dict[ObjectName, list[ObjectName]] = {}
         """Every index object with the packs it names; one that can't be read names none."""
         for statement in _SCHEMA:
@@ -109,38 +111,18 @@ class Liveness:
         self.index.tell("INSERT INTO present VALUES (?, ?)", rows)
 
     def walk(self, snapshots: Iterable[Snapshot], *, kept: bool) -> None:
-        """Note all that snapshots need, first of those kept, then of the rest. Raises Damage, StoreError."""
+        """Note all that snapshots need, first of those kept, then of the rest. Raises StoreError."""
+
+        def note(blobs: Iterable[BlobId]) -> None:
+            self.index.tell("INSERT OR IGNORE INTO live VALUES (?, ?)", ((blob, kept) for blob in blobs))
+
+        walker = _Walker(self._reader, note, self._seen)
         for snapshot in snapshots:
+            self._walked.append(snapshot)
             try:
-                tree = msgspec.json.decode(self._read(BlobId(snapshot.tree), kept=kept), type=Tree)
-                for mailbox in tree.mailboxes:
-                    self._rows(mailbox.rows, kept=kept)
-                    self._flags(mailbox.flags, kept=kept)
-            except (ColumnError, msgspec.DecodeError):
-                raise Damage(f"snapshot {snapshot.id} can't be read to its end", object_name=snapshot.id) from None
-
-    def _rows(self, root: bytes | None, *, kept: bool) -> None:
-        if root is None or root in self._seen:
-            return
-        for page, load in message_table(lambda blob: self._read(blob, kept=kept), BlobId(root)).pages():
-            if page not in self._seen:
-                self._seen.add(page)
-                self._note((row.blob for row in load()), kept=kept)
-        self._seen.add(root)
-
-    def _flags(self, root: bytes | None, *, kept: bool) -> None:
-        if root is None or root in self._seen:
-            return
-        table = flag_table(lambda blob: self._read(blob, kept=kept), BlobId(root))
-        self._note((page for page, _ in table.pages()), kept=kept)
-        self._seen.add(root)
-
-    def _read(self, blob: BlobId, *, kept: bool) -> bytes:
-        self._note([blob], kept=kept)
-        return self._reader.read(blob, b"meta")
-
-    def _note(self, blobs: Iterable[BlobId], *, kept: bool) -> None:
-        self.index.tell("INSERT OR IGNORE INTO live VALUES (?, ?)", ((blob, kept) for blob in blobs))
+                walker.walk(snapshot)
+            except Damage:
+                self._broken = True
 
     def settle(self) -> None:
         """Add the pieces of live messages and choose where each live blob lies. Raises Damage, StoreError."""
@@ -149,11 +131,25 @@ class Liveness:
         self.index.tell(
             "INSERT OR IGNORE INTO live SELECT piece, MAX(kept) FROM uses JOIN live ON message = live.id GROUP BY piece"
         )
+        self.index.tell("DELETE FROM home")
         self.index.tell(_HOMES)
 
-    def lost(self) -> int:
-        """Return how many live blobs lie in no object that is there."""
-        return int(self.index.ask("SELECT COUNT(*) FROM live WHERE id NOT IN (SELECT id FROM home)")[0][0])
+    def hollow(self) -> list[Snapshot]:
+        """Return the snapshots that need something which lies in no object that is there. Raises StoreError."""
+        lost = {blob for (blob,) in self.index.ask("SELECT id FROM live WHERE id NOT IN (SELECT id FROM home)")}
+        if lost:
+            users = "SELECT message FROM uses JOIN live ON id = piece WHERE id NOT IN (SELECT id FROM home)"
+            lost |= {message for (message,) in self.index.ask(users)}
+        suspects = self._walked if lost or self._broken else ()
+        return [snapshot for snapshot in suspects if self._needs(snapshot, lost)]
+
+    def _needs(self, snapshot: Snapshot, lost: set[bytes]) -> bool:
+        needed: set[bytes] = set()
+        try:
+            _Walker(self._reader, needed.update, set()).walk(snapshot)
+        except Damage:
+            return True
+        return bool(needed & lost)
 
     def untold(self) -> int:
         """Return how many live messages there are of which nothing tells the pieces."""
@@ -208,6 +204,44 @@ class Liveness:
     def close(self) -> None:
         """Let go of the file."""
         self.index.close()
+
+
+class _Walker:
+    """Goes from snapshots to all that they need; what was `seen` once is not read again."""
+
+    def __init__(self, reader: BlobReader, note: Callable[[Iterable[BlobId]], None], seen: set[bytes]) -> None:
+        self._reader = reader
+        self._note = note
+        self._seen = seen
+
+    def walk(self, snapshot: Snapshot) -> None:
+        """Note all that a snapshot needs. Raises Damage, StoreError."""
+        try:
+            tree = msgspec.json.decode(self._read(BlobId(snapshot.tree)), type=Tree)
+            for mailbox in tree.mailboxes:
+                self._rows(mailbox.rows)
+                self._flags(mailbox.flags)
+        except (ColumnError, msgspec.DecodeError):
+            raise Damage(f"snapshot {snapshot.id} can't be read to its end", object_name=snapshot.id) from None
+
+    def _rows(self, root: bytes | None) -> None:
+        if root is None or root in self._seen:
+            return
+        for page, load in message_table(self._read, BlobId(root)).pages():
+            if page not in self._seen:
+                self._note([row.blob for row in load()])
+                self._seen.add(page)
+        self._seen.add(root)
+
+    def _flags(self, root: bytes | None) -> None:
+        if root is None or root in self._seen:
+            return
+        self._note([page for page, _ in flag_table(self._read, BlobId(root)).pages()])
+        self._seen.add(root)
+
+    def _read(self, blob: BlobId) -> bytes:
+        self._note([blob])
+        return self._reader.read(blob, b"meta")
 
 
 def _id(name: ObjectName) -> bytes:

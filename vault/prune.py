@@ -39,7 +39,7 @@ from vault.keys import KeyRing
 from vault.liveness import Liveness
 from vault.model import Snapshot
 from vault.prune_plan import PackPlan, RecordPlan, Thresholds, Verdict, plan_packs, plan_records
-from vault.records import RunRecord, chain_link, open_run, open_snapshot, rfc3339
+from vault.records import RunRecord, chain_link, open_run, open_snapshot, rfc3339, snapshot_name
 from vault.stores.base import FullStore, ObjectInfo
 from vault.tombstones import (
     Census,
@@ -123,16 +123,37 @@ def prune_vault(
     now = began.written if began else clock.now()  # a dry run asks the store to keep nothing, and deletes nothing
     verdicts, accounts, suspended = prune.judge(survey, judge, now)
     records = plan_records(verdicts, survey.runs, survey.listed, survey.graves, now)
-    gone = prune.delete(records.delete, survey.listed)
     live = Liveness(store, ring)
     try:
-        plan = prune.plan_packs(live, survey, verdicts, gone, now, thresholds or Thresholds())
+        hollow = prune.find_live(live, survey, verdicts, records)
+        if hollow:
+            records = _only(records, hollow)
+        gone = prune.delete(records.delete, survey.listed)
+        plan = PackPlan() if hollow else prune.plan_packs(live, survey, gone, records, now, thresholds or Thresholds())
         stone = prune.condemn(live, plan, records, survey, prune.census(survey, accounts, gone))
     finally:
         live.close()
     gone |= prune.delete([*plan.delete_indexes, *plan.delete], survey.listed)
     prune.clear(survey, gone, [began, stone])
+    if hollow:
+        raise _refusal(hollow)
     return prune.report(verdicts, suspended)
+
+
+def _only(records: RecordPlan, hollow: Collection[Snapshot]) -> RecordPlan:
+    """Let nothing whole expire while something is lost: it may hold what is left."""
+    names = {snapshot_name(s.account_id, s.id) for s in hollow}
+    return RecordPlan(
+        condemn=tuple(n for n in records.condemn if n in names), delete=tuple(n for n in records.delete if n in names)
+    )
+
+
+def _refusal(hollow: Sequence[Snapshot]) -> PruneRefused:
+    first = hollow[0]
+    more = f" and {len(hollow) - 1} more" if len(hollow) > 1 else ""
+    what = f"nothing whole was pruned: snapshot {first.id} of {first.account}{more} lacks something"
+    hint = "`restante check` names it; the next backup writes anew what the server still has"
+    return PruneRefused(what, hint=f"{hint}; if an index is lost: `restante index rebuild`")
 
 
 class _Prune:
@@ -202,7 +223,7 @@ class _Prune:
         for account, snapshots in sorted(by_account.items(), key=lambda item: item[1][0].account):
             snapshots.sort(key=lambda s: (s.sequence, s.time))
             before = census.accounts.get(account) if census else None
-            written = {s.id: survey.listed[ObjectName(f"snapshots/{account}/{s.id}")].modified for s in snapshots}
+            written = {s.id: survey.listed[snapshot_name(account, s.id)].modified for s in snapshots}
             held = {s.id for s in snapshots if survey.holds.covers(account, s.id)}
             state = AccountState(snapshots[0].account, snapshots, written, held, before, now)
             judged = judge(state)
@@ -216,37 +237,44 @@ class _Prune:
             suspended += [state.name] if judged.suspended else []
         return verdicts, standing, suspended
 
+    def find_live(
+        self, live: Liveness, survey: _Survey, verdicts: Sequence[Verdict], records: RecordPlan
+    ) -> list[Snapshot]:
+        """Find out what the snapshots need that stay for now; return those that lack something."""
+        indexes = list(self._store.list("index/"))
+        live.read_indexes(indexes)
+        packs = {info.name: info for prefix in ("packs/", "meta/") for info in self._store.list(prefix)}
+        live.present({name: info.size for name, info in packs.items()}, survey.graves.condemned.keys())
+        survey.listed.update(packs)
+        survey.listed.update((info.name, info) for info in indexes)
+        kept = {verdict.id for verdict in verdicts if verdict.keep}
+        going = set(records.delete)
+        snapshots = [s for s, _ in survey.snapshots if snapshot_name(s.account_id, s.id) not in going]
+        live.walk((s for s in snapshots if s.id in kept), kept=True)
+        live.walk((s for s in snapshots if s.id not in kept), kept=False)
+        live.settle()
+        return live.hollow()
+
     def plan_packs(
         self,
         live: Liveness,
         survey: _Survey,
-        verdicts: Sequence[Verdict],
         gone: Collection[ObjectName],
+        records: RecordPlan,
         now: datetime,
         thresholds: Thresholds,
     ) -> PackPlan:
-        """Find out what is live, and plan. Raises PruneRefused where something live lies nowhere."""
-        indexes = list(self._store.list("index/"))
-        live.read_indexes(indexes)
-        listed = {info.name: info for prefix in ("packs/", "meta/") for info in self._store.list(prefix)}
-        condemned = survey.graves.condemned
-        live.present({name: info.size for name, info in listed.items()}, condemned.keys())
-        kept = {verdict.id for verdict in verdicts if verdict.keep}
-        snapshots = [s for s, _ in survey.snapshots if ObjectName(f"snapshots/{s.account_id}/{s.id}") not in gone]
-        live.walk((s for s in snapshots if s.id in kept), kept=True)
-        live.walk((s for s in snapshots if s.id not in kept), kept=False)
+        """Plan what becomes of packs; what a snapshot needs that the store would not let go stays too."""
+        refused = set(records.delete) - set(gone)
+        live.walk((s for s, _ in survey.snapshots if snapshot_name(s.account_id, s.id) in refused), kept=False)
         live.settle()
-        if lost := live.lost():
-            hint = "`restante check` names them; if an index is lost, `restante index rebuild` brings it back"
-            raise PruneRefused(f"nothing was pruned: {lost} messages or pages of snapshots are nowhere", hint=hint)
         untold = live.untold()
         if untold:
             self._notes.append(
                 f"content packs were left alone: nothing tells what attachments {untold} messages of an earlier"
                 " version need"
             )
-        listed.update((info.name, info) for info in indexes)
-        survey.listed.update(listed)
+        listed = {n: info for n, info in survey.listed.items() if n.startswith(("packs/", "meta/", "index/"))}
         return plan_packs(
             live.uses(), live.indexes, listed, survey.graves, now, untold=bool(untold), thresholds=thresholds
         )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,6 +25,9 @@ from vault.slots import Secret
 from vault.stores.base import ReadStore
 from vault.stores.spans import SpanStore
 from vault.table import flag_table, message_table
+from vault.tombstones import GRACE
+
+_REFRESHES_IN_VAIN = 20
 
 
 def open_vault(store: ReadStore, secret: Secret, *, cache: Path | None = None) -> Vault:
@@ -31,6 +35,19 @@ def open_vault(store: ReadStore, secret: Secret, *, cache: Path | None = None) -
     ring = unlock(store, secret)
     path = cache / f"{ring.vault_id.hex()}.sqlite" if cache else None
     return Vault(store, ring, open_index(path), cache)
+
+
+class Standing(NamedTuple):
+    """A snapshot, what the next one of its account must say of it, and when the store got it."""
+
+    snapshot: Snapshot
+    link: str
+    written: datetime
+
+    @property
+    def late(self) -> bool:
+        """Whether it came so long after its time that a prune may have overtaken it, and nobody noticed."""
+        return abs(self.written - datetime.fromisoformat(self.snapshot.time)) > GRACE / 4
 
 
 class Vault:
@@ -44,6 +61,7 @@ class Vault:
         self._in_bulk = BlobReader(SpanStore(store, index.size_of, cache), ring, index)
         self.unreadable: dict[ObjectName, Damage] = {}
         self._fresh = False
+        self._in_vain = 0
         self._refreshing = threading.Lock()
 
     @property
@@ -70,15 +88,17 @@ class Vault:
     def snapshots(self, account: str | None = None) -> list[Snapshot]:
         """Return the snapshots of one account, or of all, oldest first; what can't be read is in `unreadable`."""
         prefix = f"snapshots/{self.ring.account_id(account)}/" if account is not None else "snapshots/"
-        return sorted((s for s, _ in self._readable(prefix)), key=lambda s: (s.time, s.sequence))
+        return sorted((found.snapshot for found in self._readable(prefix)), key=lambda s: (s.time, s.sequence))
 
-    def _readable(self, prefix: str) -> Iterator[tuple[Snapshot, str]]:
+    def _readable(self, prefix: str) -> Iterator[Standing]:
         """One damaged snapshot must not hide the others."""
         for info in self.store.list(prefix):
             try:
-                yield self.snapshot(info.name)
+                yield Standing(*self.snapshot(info.name), info.modified)
             except Damage as damage:
                 self.unreadable[info.name] = damage
+            except ObjectMissing:
+                continue  # maintenance was faster
 
     def snapshot(self, name: ObjectName) -> tuple[Snapshot, str]:
         """Return the snapshot of that name, and what the next one of its account must say of it. Raises Damage."""
@@ -94,10 +114,10 @@ class Vault:
         """Keep a snapshot in the cache, with what the next one of its account must say of it."""
         self.index.remember(name, link.encode() + msgspec.json.encode(snapshot))
 
-    def newest(self, account: AccountId) -> tuple[Snapshot, str] | None:
-        """Return an account's newest snapshot of any status, and its chain link; None where it has none."""
+    def newest(self, account: AccountId) -> Standing | None:
+        """Return an account's newest snapshot of any status; None where it has none."""
         found = self._readable(f"snapshots/{account}/")
-        return max(found, key=lambda pair: (pair[0].sequence, pair[0].time), default=None)
+        return max(found, key=lambda one: (one.snapshot.sequence, one.snapshot.time), default=None)
 
     def find(self, account: str, when: str = "latest") -> Snapshot:
         """Return the snapshot that an administrator means by `latest`, an ISO date or time, or a snapshot id.
@@ -143,18 +163,38 @@ class Vault:
 
     def read_meta(self, blob: BlobId) -> bytes:
         """Return a page, node or tree. Raises Damage."""
-        self._ensure_index()
-        return self.blobs.read(blob, b"meta")
+        return self._read(blob, b"meta")
 
     def read_message(self, blob: BlobId) -> bytes:
         """Return one message's exact octets, verified. Raises Damage, ContentKeyMissing."""
+        return self._read(blob, b"message")
+
+    def _read(self, blob: BlobId, kind: bytes) -> bytes:
+        """Read a blob; where it is not to be found, look whether a backup or a prune has changed the index since."""
         self._ensure_index()
-        return self.blobs.read(blob, b"message")
+        try:
+            return self.blobs.read(blob, kind)
+        except Damage:
+            if self._in_vain >= _REFRESHES_IN_VAIN:
+                raise
+            before = self.index.objects()
+            self.refresh()
+            if self.index.objects() == before:
+                self._in_vain += 1
+                raise
+        return self.blobs.read(blob, kind)
 
     def read_messages(self, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes | Damage]]:
         """Yield the octets of each message in the given order, or the damage found, reading ahead in threads."""
         self._ensure_index()
-        return self._in_bulk.read_ahead(blobs, b"message")
+        for blob, found in self._in_bulk.read_ahead(blobs, b"message"):
+            yield blob, self._again(blob) if isinstance(found, Damage) else found
+
+    def _again(self, blob: BlobId) -> bytes | Damage:
+        try:
+            return self.read_message(blob)
+        except Damage as damage:
+            return damage
 
     def catalogue(self, blobs: Collection[BlobId]) -> dict[BlobId, CatalogueEntry]:
         """Return what catalogues say of these messages; one whose catalogue is damaged is missing from the answer."""

@@ -7,7 +7,8 @@ index, and takes what is in condemned objects for absent: an object that is gone
 later is in a tombstone. Just before it writes snapshots it looks again. A tombstone that came since and is younger than
 half the grace period does no harm: nothing of it is deleted before a prune has seen the snapshots now written. One that
 is older, or an index object that vanished, means that the run slept or dawdled, and it is given up (Overtaken). A run
-that is suspended for half the grace period between that look and the snapshot notices afterwards, and says so.
+that is suspended for half the grace period between that look and the snapshot notices afterwards, and says so. Should
+it die there, the next run sees how late the snapshot came, and looks whether all that it names is there.
 """
 
 from __future__ import annotations
@@ -210,8 +211,8 @@ class VaultWriter:
                 name = ObjectName(f"index/{new_name(self._clock.now())}")
                 self._store.put(name, seal_index(self._ring, name, entries))
                 self._vault.index.add(name, entries)
-                self._based_on.add(name)
                 self._newest_put = name
+            self._based_on |= self._vault.index.objects()
             with self._lock:
                 self._meta, self._meta_octets, self._uses = {}, 0, {}
                 self._pending.clear()
@@ -224,8 +225,10 @@ class VaultWriter:
         """Write snapshots of accounts. Everything they name must have been flushed before. Raises Overtaken."""
         if not drafts:
             return []
+        # The time of the look, so that a snapshot that came long after it can be told (Standing.late).
+        moment = self._clock.now()
         self._look(committed=False)
-        made = [self._write_snapshot(draft) for draft in drafts]
+        made = [self._write_snapshot(draft, moment) for draft in drafts]
         self._newest_put = snapshot_name(made[-1].account_id, made[-1].id)
         self._look(committed=True)
         return made
@@ -241,15 +244,14 @@ class VaultWriter:
         if vanished or now is None or any(now - stone.modified > GRACE / 2 for stone in stones):
             raise Overtaken(committed=committed)
 
-    def _write_snapshot(self, draft: SnapshotDraft) -> Snapshot:
+    def _write_snapshot(self, draft: SnapshotDraft, moment: datetime) -> Snapshot:
         account = self._ring.account_id(draft.account)
         before = self._vault.newest(account)
-        moment = self._clock.now()
         snapshot = Snapshot(
             id=SnapshotId(new_name(moment)),
             account=draft.account, account_id=account, time=rfc3339(moment), status=draft.status, tree=draft.tree,
             mailboxes=draft.mailboxes, messages=draft.messages, octets=draft.octets,
-            sequence=before[0].sequence + 1 if before else 1, previous=before[1] if before else "",
+            sequence=before.snapshot.sequence + 1 if before else 1, previous=before.link if before else "",
             failures=draft.failures, alarms=draft.alarms, tool=self._tool,
         )  # fmt: skip
         name = snapshot_name(account, snapshot.id)

@@ -80,13 +80,14 @@ class Archive:
         store: WriteStore | None = None,
         clock: FakeClock | None = None,
         vault: Vault | None = None,
+        wary: bool = False,
     ) -> Snapshot:
         """Bring an account to what the mails are, as a run would: from its newest snapshot, then a run record."""
         at = store or self.store
         vault = vault or open_vault(at, self.backup_key)
         writer = VaultWriter(vault, at, clock=clock or self.clock, limits=SMALL)
         try:
-            draft = draft_of(vault, writer, account, mails, status)
+            draft = draft_of(vault, writer, account, mails, status, wary=wary)
             writer.flush()
             snapshot = writer.write_snapshot(draft)
             self.truth[snapshot.id] = dict(mails)
@@ -134,10 +135,14 @@ class Archive:
             assert contents(vault, snapshot) == self.truth[snapshot.id]
 
 
-def draft_of(vault: Vault, writer: VaultWriter, account: str, mails: Mails, status: Status) -> SnapshotDraft:
-    """Add what is new to the newest snapshot's tables; what is gone is dropped."""
+def draft_of(
+    vault: Vault, writer: VaultWriter, account: str, mails: Mails, status: Status, *, wary: bool = False
+) -> SnapshotDraft:
+    """Add what is new to the newest snapshot's tables; what is gone is dropped. Who is wary begins with nothing."""
     found = vault.newest(vault.ring.account_id(account))
-    before = msgspec.json.decode(writer.read_meta(found[0].tree), type=Tree).mailboxes[0] if found else None
+    if found and (wary or found.late):
+        found = None
+    before = vault.tree(found.snapshot).mailboxes[0] if found else None
     rows = message_table(writer.read_meta, before.rows if before else None)
     flags = flag_table(writer.read_meta, before.flags if before else None)
     known = {row.uid: row for row in rows.rows()}

@@ -1,0 +1,102 @@
+"""Backups and prunes at once, in any order of their calls, asleep for days between any two of them, clocks hours apart.
+
+Whatever happens, a snapshot that stands gives back every octet. The one exception is told by the backup itself: it was
+suspended for longer than half the grace period between its last look and its snapshot.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+import pytest
+
+from backup.retention import Policy
+from tests.corpus import base64_lines, mail_with, octets, plain_mail
+from tests.vault.archive import Archive, FakeClock, contents
+from tests.vault.turns import Turns
+from vault.check import check_vault
+from vault.errors import Damage, Overtaken
+from vault.ids import SnapshotId
+from vault.prune import PruneRefused
+from vault.stores.base import FullStore
+from vault.tombstones import read_graveyard
+
+POOL = [plain_mail(n) for n in range(8)] + [mail_with(base64_lines(octets(5_000, n)), number=n) for n in range(4)]
+"""Mails that come, go and come back, in either account."""
+
+
+class World:
+    """One vault, two writers, two prunes."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.archive = Archive()
+        self.turns = Turns(self.archive.store, self.archive.clock, seed)
+        self.told: set[SnapshotId] = set()
+        self.deleted = 0
+
+    def write(self, store: FullStore, accounts: list[str], skew: float, rounds: int) -> None:
+        """Back up again and again, as a job does: from the start where a prune was faster."""
+        clock, chance = _Skewed(self.archive.clock, skew), random.Random(self.chance.random())
+        for number in range(rounds):
+            uids = chance.sample(range(len(POOL)), 6)
+            mails = {uid + 1: POOL[uid] for uid in uids} | {100: POOL[0]}
+            account, wary = chance.choice(accounts), False
+            for _ in range(9):
+                before = set(self.archive.truth)
+                try:
+                    self.archive.backup(mails, account, store=store, clock=clock, wary=wary)
+                    break
+                except Overtaken as overtaken:
+                    wary = wary or overtaken.committed
+                    self.told |= self.archive.truth.keys() - before if overtaken.committed else set()
+            clock.base.pass_(hours=chance.choice([0, 1, 30]) if number % 2 else 0)
+
+    def prune(self, store: FullStore, rounds: int) -> None:
+        for _ in range(rounds):
+            try:
+                report = self.archive.prune(Policy(last=1, daily=1), store=store)
+                self.deleted += report.deleted
+            except (PruneRefused, Damage):
+                # Only what a backup told of may stand in the way.
+                assert self.told
+            self.verify()
+
+    def verify(self) -> None:
+        vault = self.archive.open()
+        condemned = read_graveyard(self.archive.store, vault.ring).condemned
+        for snapshot in vault.snapshots():
+            if f"snapshots/{snapshot.account_id}/{snapshot.id}" not in condemned and snapshot.id not in self.told:
+                truth = self.archive.truth.get(snapshot.id)
+                assert truth is None or contents(vault, snapshot) == truth
+        vault.close()
+
+
+class _Skewed(FakeClock):
+    def __init__(self, base: FakeClock, hours: float) -> None:
+        self.base = base
+        self.hours = hours
+
+    def now(self) -> datetime:
+        return self.base.now() + timedelta(hours=self.hours)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_no_snapshot_that_stands_ever_loses_an_octet(seed: int) -> None:
+    world = World(seed)
+    skews = world.chance.choices([-9, -3, 0, 3, 9], k=2)
+    world.turns.run(
+        {
+            "one": lambda store: world.write(store, ["anna", "bert"], skews[0], 7),
+            "two": lambda store: world.write(store, ["bert", "carl"], skews[1], 7),
+            "prune": lambda store: world.prune(store, 9),
+        }
+    )
+    world.verify()
+    world.archive.clock.pass_(days=3)
+    for _ in range(3):
+        world.prune(world.archive.store, 1)
+        world.archive.clock.pass_(days=3)
+    if not world.told:
+        assert check_vault(world.archive.open(), read=True).damage == ()
