@@ -151,9 +151,8 @@ class Holds:
         return any(h.account_id == account and h.snapshot in (None, snapshot) for h in self.records.values())
 
     def on(self, account: AccountId, snapshot: SnapshotId | None) -> list[ObjectName]:
-        """Return the holds on one snapshot, or, where None, all of an account's."""
-        of_account = {n: h for n, h in self.records.items() if h.account_id == account}
-        return [n for n, h in of_account.items() if snapshot is None or h.snapshot == snapshot]
+        """Return the holds on one snapshot, or, where None, those on the whole account."""
+        return [n for n, h in self.records.items() if (h.account_id, h.snapshot) == (account, snapshot)]
 
 
 def read_holds(store: ReadStore, ring: KeyRing) -> Holds:

@@ -20,7 +20,7 @@ from datetime import datetime
 
 from vault.catalogue import describe
 from vault.clock import Clock
-from vault.errors import Damage, Overtaken
+from vault.errors import Damage, ObjectMissing, Overtaken
 from vault.gate import Gate
 from vault.ids import BlobId, ObjectName, SnapshotId
 from vault.index import seal_index
@@ -41,7 +41,7 @@ from vault.records import (
     write_run,
 )
 from vault.seal import new_header
-from vault.stores.base import WriteStore
+from vault.stores.base import ObjectInfo, WriteStore
 from vault.tombstones import GRACE, read_graveyard
 from vault.uses import encode_uses, learn_uses
 from vault.vault import Vault
@@ -238,11 +238,16 @@ class VaultWriter:
         put, self._newest_put = self._newest_put, None
         vanished = self._based_on - {info.name for info in self._store.list("index/")}
         stones = [info for info in self._store.list("tombstones/") if info.name not in self._known_stones]
-        if not vanished and not stones:
-            return
-        now = self._store.stat(put).modified if put else None
-        if vanished or now is None or any(now - stone.modified > GRACE / 2 for stone in stones):
+        if vanished or (stones and not self._young(stones, put)):
             raise Overtaken(committed=committed)
+
+    def _young(self, stones: Sequence[ObjectInfo], put: ObjectName | None) -> bool:
+        """Compare tombstones with what the store says of the object just written; where there is none, with nothing."""
+        try:
+            now = self._store.stat(put).modified if put else None
+        except ObjectMissing:
+            now = None  # it came and went
+        return now is not None and all(now - stone.modified <= GRACE / 2 for stone in stones)
 
     def _write_snapshot(self, draft: SnapshotDraft, moment: datetime) -> Snapshot:
         account = self._ring.account_id(draft.account)

@@ -16,11 +16,12 @@ from tests.corpus import base64_lines, mail_with, octets, plain_mail
 from tests.vault.archive import Archive, FakeClock, contents
 from tests.vault.turns import Turns
 from vault.check import check_vault
-from vault.errors import Damage, Overtaken
-from vault.ids import SnapshotId
+from vault.errors import Overtaken
+from vault.model import Snapshot
 from vault.prune import PruneRefused
+from vault.records import snapshot_name
 from vault.stores.base import FullStore
-from vault.tombstones import read_graveyard
+from vault.tombstones import GRACE, read_graveyard
 
 POOL = [plain_mail(n) for n in range(8)] + [mail_with(base64_lines(octets(5_000, n)), number=n) for n in range(4)]
 """Mails that come, go and come back, in either account."""
@@ -33,7 +34,6 @@ class World:
         self.chance = random.Random(seed)
         self.archive = Archive()
         self.turns = Turns(self.archive.store, self.archive.clock, seed)
-        self.told: set[SnapshotId] = set()
         self.deleted = 0
 
     def write(self, store: FullStore, accounts: list[str], skew: float, rounds: int) -> None:
@@ -44,13 +44,11 @@ class World:
             mails = {uid + 1: POOL[uid] for uid in uids} | {100: POOL[0]}
             account, wary = chance.choice(accounts), False
             for _ in range(9):
-                before = set(self.archive.truth)
                 try:
                     self.archive.backup(mails, account, store=store, clock=clock, wary=wary)
                     break
                 except Overtaken as overtaken:
                     wary = wary or overtaken.committed
-                    self.told |= self.archive.truth.keys() - before if overtaken.committed else set()
             clock.base.pass_(hours=chance.choice([0, 1, 30]) if number % 2 else 0)
 
     def prune(self, store: FullStore, rounds: int) -> None:
@@ -58,18 +56,22 @@ class World:
             try:
                 report = self.archive.prune(Policy(last=1, daily=1), store=store)
                 self.deleted += report.deleted
-            except (PruneRefused, Damage):
-                # Only what a backup told of may stand in the way.
-                assert self.told
+            except PruneRefused:
+                assert any(self.excused(s) for s in self.archive.snapshots())
             self.verify()
+            self.archive.clock.pass_(hours=self.chance.choice([0, 20, 49]))
+
+    def excused(self, snapshot: Snapshot) -> bool:
+        """Say whether its backup slept between its last look and the snapshot: the limit of what can be promised."""
+        return self.turns.slept(snapshot_name(snapshot.account_id, snapshot.id)) > GRACE / 2
 
     def verify(self) -> None:
         vault = self.archive.open()
         condemned = read_graveyard(self.archive.store, vault.ring).condemned
         for snapshot in vault.snapshots():
-            if f"snapshots/{snapshot.account_id}/{snapshot.id}" not in condemned and snapshot.id not in self.told:
-                truth = self.archive.truth.get(snapshot.id)
-                assert truth is None or contents(vault, snapshot) == truth
+            name = snapshot_name(snapshot.account_id, snapshot.id)
+            if name not in condemned and not self.excused(snapshot):
+                assert contents(vault, snapshot) == self.archive.truth[snapshot.tree]
         vault.close()
 
 
@@ -82,7 +84,7 @@ class _Skewed(FakeClock):
         return self.base.now() + timedelta(hours=self.hours)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(40))
 def test_no_snapshot_that_stands_ever_loses_an_octet(seed: int) -> None:
     world = World(seed)
     skews = world.chance.choices([-9, -3, 0, 3, 9], k=2)
@@ -90,7 +92,7 @@ def test_no_snapshot_that_stands_ever_loses_an_octet(seed: int) -> None:
         {
             "one": lambda store: world.write(store, ["anna", "bert"], skews[0], 7),
             "two": lambda store: world.write(store, ["bert", "carl"], skews[1], 7),
-            "prune": lambda store: world.prune(store, 9),
+            "prune": lambda store: world.prune(store, 10),
         }
     )
     world.verify()
@@ -98,5 +100,5 @@ def test_no_snapshot_that_stands_ever_loses_an_octet(seed: int) -> None:
     for _ in range(3):
         world.prune(world.archive.store, 1)
         world.archive.clock.pass_(days=3)
-    if not world.told:
+    if not any(world.excused(s) for s in world.archive.snapshots()):
         assert check_vault(world.archive.open(), read=True).damage == ()

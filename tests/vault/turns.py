@@ -34,10 +34,13 @@ class Turns:
         self.store = store
         self.clock = clock
         self.chance = random.Random(seed)
-        self.calls: list[tuple[str, str, str]] = []
+        self.calls: list[tuple[str, str, str, datetime]] = []
         self._changed = threading.Condition()
         self._waiting: dict[str, list[_Call]] = {}
         self._failure: BaseException | None = None
+        self._favoured = ""
+        self._restless = self.chance.choice([0.3, 0.05, 0.01, 0.003])
+        self._loyal = self.chance.choice([0.7, 0.95, 0.999])
 
     def run(self, actors: dict[str, Callable[[FullStore], None]]) -> None:
         """Run all actors to their end; raise what one of them raises."""
@@ -53,6 +56,18 @@ class Turns:
             thread.join(60)
         if self._failure:
             raise self._failure
+
+    def slept(self, what: str) -> timedelta:
+        """Return how long whoever put an object had last looked at tombstones before."""
+        looks: dict[str, datetime] = {}
+        last = ("", "")
+        for name, deed, about, moment in self.calls:
+            if (deed, about) == ("list", "tombstones/") and last != (name, about):
+                looks[name] = moment
+            if name in looks and (deed, about) == ("put", what):
+                return moment - looks[name]
+            last = (name, about)
+        return timedelta()
 
     def _act(self, name: str, actor: Callable[[FullStore], None]) -> None:
         try:
@@ -70,9 +85,9 @@ class Turns:
                 self._release()
                 return None
             # Who is favoured for a while gets far while the others sleep.
-            if self.chance.random() < 0.05 or getattr(self, "_favoured", None) not in self._waiting:
+            if self._favoured not in self._waiting or self.chance.random() < self._restless:
                 self._favoured = self.chance.choice(sorted(self._waiting))
-            name = self._favoured if self.chance.random() < 0.9 else self.chance.choice(sorted(self._waiting))
+            name = self._favoured if self.chance.random() < self._loyal else self.chance.choice(sorted(self._waiting))
             return self._waiting[name].pop(0)
 
     def _release(self) -> None:
@@ -90,7 +105,7 @@ class Turns:
             self._changed.notify_all()
         call.granted.wait()
         try:
-            self.calls.append((name, deed, what))
+            self.calls.append((name, deed, what, self.clock.moment))
             return work()
         finally:
             call.done.set()
