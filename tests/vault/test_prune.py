@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from base64 import b64decode
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from backup.prune import run_prune
 from backup.retention import Policy
 from tests.corpus import base64_lines, mail_with, octets, plain_mail
-from tests.faults import Dying, Fault, Killed, ShortListing, Unavailable, Watched
+from tests.faults import Dying, Fault, Killed, ShortListing, Unavailable, Watched, flip
 from tests.reader import Reader
 from tests.secret import new_secret
-from tests.vault.archive import Archive, FakeClock
+from tests.vault.archive import EAGER, Archive, FakeClock, contents
+from tests.vault.test_frozen import SOUND, V1, Frozen, readable
 from vault.check import check_vault
+from vault.clock import SystemClock
 from vault.errors import StoreError, StoreUnavailable, Trouble
 from vault.ids import ObjectName
 from vault.keyring import add_passphrase
 from vault.prune import PruneRefused
 from vault.rebuild import rebuild_index
+from vault.stores.local import LocalStore
 from vault.tombstones import write_hold
 from vault.writer import VaultWriter
 
@@ -355,3 +361,85 @@ def test_a_store_that_falls_silent_ends_a_prune_with_an_error_and_nothing_lost()
         with suppress(StoreUnavailable):
             archive.prune(LAST, Unavailable(after_calls=n))
         archive.assert_sound(read=False)
+
+
+# Vaults of before there were prunes; readers that go on while one is at work.
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_frozen_vault_can_be_pruned_and_what_stands_stays_readable(name: str, tmp_path: Path) -> None:
+    shutil.copytree(V1 / name, tmp_path / name)
+    frozen = Frozen(tmp_path / name)
+    store, clock = LocalStore(frozen.root / "vault"), SystemClock()
+    truth, kept = Frozen(V1 / name).truth(), 0
+    for _ in range(4):
+        for path in (frozen.root / "vault").rglob("*"):
+            os.utime(path, (path.stat().st_mtime - 200_000,) * 2)
+        report = run_prune(frozen.open(), store, lambda _: Policy(last=1), clock=clock, thresholds=EAGER)
+        assert frozen.check(read=True).damage == ()
+        # Nothing tells what attachments its mail needs, so all content stays.
+        assert any("content packs were left alone" in note for note in report.notes)
+        kept = sum(s.keep for s in report.snapshots)
+    assert len(frozen.open().snapshots()) == kept
+    found = readable(frozen.open())
+    assert found
+    assert found <= truth
+
+
+def test_a_reader_with_an_old_index_finds_what_a_prune_has_moved() -> None:
+    archive = aged()
+    vault = archive.open()
+    vault.refresh()
+    newest = vault.snapshots("anna")[-1]
+    before = set(archive.names("packs/"))
+    archive.prune_until_settled(LAST)
+    assert before - set(archive.names("packs/")), "nothing was moved"
+    assert contents(vault, newest) == archive.truth[newest.tree]
+
+
+def test_mail_is_read_on_in_bulk_though_a_prune_has_moved_it() -> None:
+    archive = aged()
+    vault = archive.open()
+    (inbox,) = vault.tree(vault.snapshots("anna")[-1]).mailboxes
+    blobs = [row.blob for row in vault.rows(inbox)]
+    archive.prune_until_settled(LAST)
+    assert [octets for _, octets in vault.read_messages(blobs)] == [
+        *archive.truth[archive.snapshots()[-1].tree].values()
+    ]
+
+
+def test_damage_in_what_would_be_copied_is_left_where_it_is() -> None:
+    archive = aged()
+    plan, watched = archive.prune(LAST, dry_run=True), Watched()
+    assert plan.condemned
+    spoilt = archive.names("packs/")[0]
+    archive.store.objects[spoilt] = flip(archive.store.objects[spoilt], 30)
+    for _ in range(3):
+        archive.prune(LAST, watched)
+        archive.clock.pass_(days=3)
+    vault = archive.open()
+    needed = {place.object_name for s in vault.snapshots() for m in vault.tree(s).mailboxes for row in vault.rows(m)
+              for place in vault.index.locate(row.blob)}  # fmt: skip
+    assert (spoilt in archive.store.objects) == (spoilt in needed)
+
+
+def test_a_snapshot_that_lacks_mail_keeps_every_whole_one() -> None:
+    archive = aged()
+    vault = archive.open()
+    newest = vault.snapshots("anna")[-1]
+    (inbox,) = vault.tree(newest).mailboxes
+    last = list(vault.rows(inbox))[-1]
+    for place in vault.index.locate(last.blob):
+        del archive.store.objects[place.object_name]
+    whole = [s.id for s in archive.snapshots()]
+    for _ in range(3):
+        with pytest.raises(PruneRefused, match=f"snapshot {newest.id} of anna"):
+            archive.prune(LAST)
+        archive.clock.pass_(days=3)
+    assert [s.id for s in archive.snapshots()] == whole
+    # The mail is still on the server: the next backup heals, and pruning goes on.
+    archive.backup(archive.truth[newest.tree], wary=True)
+    archive.clock.pass_(days=3)
+    archive.prune_until_settled(LAST)
+    archive.assert_sound()
+    assert len(archive.snapshots()) == 1
