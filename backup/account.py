@@ -151,7 +151,7 @@ class AccountRun:
             raise ImapError("the server lists no mailbox at all, not even INBOX", hint=hint)
         self._prefix = self._find_prefix(session, listing)
         with self._lock:
-            self._plan = plan_sync(self._tree, listing, self.source.exclude)
+            self._plan = plan_sync(self._tree, listing, self.source.exclude, self.source.only)
             self._looked = True
             self._failures += [
                 Failure(plan.listed.name, None, plan.reason)
@@ -183,7 +183,9 @@ class AccountRun:
         for plan in changed:
             work.extend(self._open(main, plan, reading))
             checkpoint()
-        helpers = [self._new_session() for _ in range(min(self._options.connections, len(work)) - 1)]
+        helpers = [
+            self._new_session() for _ in range(min(self.source.connections or self._options.connections, len(work)) - 1)
+        ]
         read_windows(main, helpers, work, checkpoint)
 
     def _open(self, main: PatientSession, plan: MailboxPlan, reading: Reading) -> Iterable[WindowReader]:

@@ -44,7 +44,7 @@ def run_backup(
     """
     counted = CountingStore(store)
     started, clock_start = clock.now(), time.monotonic()
-    turns = turns or Turns(options.accounts_at_once, options.accounts_per_server)
+    turns = turns or Turns(options.accounts_at_once, options.accounts_per_server, options.accounts_of)
 
     def attempt(*, wary: bool) -> BackupReport:
         writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {version_told()}", limits=options.limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,23 +16,31 @@ Outcome = Literal["complete", "partial", "failed", "interrupted"]
 
 @dataclass(frozen=True, slots=True)
 class SourceAccount:
-    """One account to back up; `exclude` holds globs of mailbox names to leave out."""
+    r"""One account to back up.
+
+    `exclude` are the mailboxes to leave out, `only` the ones to take (all where it is empty), as globs of names or as
+    roles (`\Junk`). `connections` is how many it is read over, None as the options say.
+    """
 
     account: str
     endpoint: Endpoint
     login: Login
     exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    connections: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
     """How much happens at once, and how often a long job makes its work durable (packs, seconds).
 
-    `accounts_per_server` is None where no server has a bound of its own; `job` is the name that the run record tells.
+    `accounts_per_server` bounds the accounts of any one server, None for no such bound, `accounts_of` those of a server
+    by its host's name; `job` is the name that the run record tells.
     """
 
     accounts_at_once: int = 4
     accounts_per_server: int | None = None
+    accounts_of: Mapping[str, int] = field(default_factory=dict)
     connections: int = 2
     checkpoint_packs: int = 32
     checkpoint_seconds: float = 600

@@ -33,18 +33,24 @@ class SyncPlan:
     alarms: tuple[str, ...]
 
 
-def plan_sync(previous: Tree | None, listing: Sequence[ListedMailbox], exclude: Sequence[str] = ()) -> SyncPlan:
+def plan_sync(
+    previous: Tree | None, listing: Sequence[ListedMailbox], exclude: Sequence[str] = (), only: Sequence[str] = ()
+) -> SyncPlan:
     """Plan one account's backup from the newest snapshot's tree and the server's listing."""
     before = {mailbox.raw: mailbox for mailbox in previous.mailboxes} if previous else {}
-    kept = [listed for listed in listing if not is_excluded(listed.name, exclude)]
+    kept = [m for m in listing if (not only or _matches(m, only)) and not _matches(m, exclude)]
     plans = [plan_mailbox(before.get(listed.raw), listed) for listed in kept]
     gone = [m for m in before.values() if m.raw not in {listed.raw for listed in listing}]
     return SyncPlan(tuple(sorted(plans, key=_urgency)), tuple(_listing_alarms(before.values(), gone, plans)))
 
 
-def is_excluded(name: str, globs: Iterable[str]) -> bool:
-    """Say whether a mailbox name matches one of the globs, letter case aside."""
-    return any(fnmatchcase(name.casefold(), glob.casefold()) for glob in globs)
+def _matches(listed: ListedMailbox, patterns: Iterable[str]) -> bool:
+    r"""Say whether a mailbox's name fits one of the globs, or its role is one of them (`\Junk`), letter case aside."""
+    name, role = listed.name.casefold(), (listed.special_use or "").casefold()
+    return any(
+        role == pattern.casefold() if pattern.startswith("\\") else fnmatchcase(name, pattern.casefold())
+        for pattern in patterns
+    )
 
 
 def plan_mailbox(before: Mailbox | None, listed: ListedMailbox) -> MailboxPlan:

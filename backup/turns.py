@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -16,9 +16,11 @@ _LOOK_SECONDS = 0.2
 class Turns:
     """Hands out accounts in order, passing over those whose server is busy. Safe to use from several threads."""
 
-    def __init__(self, in_all: int, per_server: int | None = None) -> None:
+    def __init__(self, in_all: int, per_server: int | None = None, of: Mapping[str, int] | None = None) -> None:
+        """Bound the accounts in all, of any one server, and `of` servers that have a bound of their own."""
         self._in_all = in_all
         self._per_server = per_server or in_all
+        self._of = dict(of or {})
         self._under_way: Counter[str] = Counter()
         self._changed = threading.Condition()
 
@@ -46,7 +48,7 @@ class Turns:
         if self._under_way.total() >= self._in_all:
             return None
         for item in waiting:
-            if self._under_way[server(item)] < self._per_server:
+            if self._under_way[server(item)] < self._of.get(server(item), self._per_server):
                 waiting.remove(item)
                 self._under_way[server(item)] += 1
                 return item

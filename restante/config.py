@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from backup.retention import Policy
 from imap.errors import BadUrl
 from imap.url import parse_url
+from restante.endpoints import acting_for, names_one_account
 from restante.schedule import cron_trigger, parse_span
 
 
@@ -47,6 +48,13 @@ def _drill_url(text: str) -> str:
     if not text.startswith(("imap://", "imaps://")):
         raise fault("not an IMAP server", "write imaps://user@host, or leave it out to drill into a directory")
     return _mail_url(text)
+
+
+def _server_url(text: str) -> str:
+    if names_one_account(text):
+        raise fault("a server's URL names one account", "leave as= out: each user is acted for")
+    _mail_url(acting_for(text, "user"))
+    return text
 
 
 def _label(text: str) -> str:
@@ -97,6 +105,7 @@ def _percent(text: object) -> float:
 
 VaultUrl = Annotated[str, AfterValidator(_vault_url)]
 MailUrl = Annotated[str, AfterValidator(_mail_url)]
+ServerUrl = Annotated[str, AfterValidator(_server_url)]
 Label = Annotated[str, AfterValidator(_label)]
 Span = Annotated[
     timedelta, BeforeValidator(_span), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhdw]$"})
@@ -185,6 +194,11 @@ class Retention(Section):
 RETENTION = "Which snapshots `restante prune` keeps. Without it all are kept"
 
 
+def _mailboxes(what: str, example: list[str]) -> Any:
+    told = f"Mailboxes to {what}: globs of their names (`*` spans levels) or roles such as `\\Junk`."
+    return Field(default=[], description=told, examples=[example], json_schema_extra=live)
+
+
 class Account(Section):
     """One mail account to back up. Give one of the passwords, or oauth2."""
 
@@ -209,14 +223,67 @@ class Account(Section):
         None, description="Command that prints the password.", examples=["pass show mail/alice"]
     )
     oauth2: OAuth2 | None = Field(None, description="Log in with an access token instead of a password.")
-    exclude: list[str] = Field(
-        default=[],
-        description="Mailboxes to leave out, as globs; `*` spans levels.",
-        examples=[["Junk", "Trash", "Trash/*"]],
-        json_schema_extra=live,
-    )
+    exclude: list[str] = _mailboxes("leave out", ["\\Junk", "\\Trash", "Old/*"])
+    only: list[str] = Field(default=[], description="Take only these mailboxes, named likewise.", examples=[["INBOX"]])
     rpo: Span | None = Field(None, description=f"{RPO}. Default: the shortest of its jobs.", examples=["2h"])
     retention: Retention | None = Field(None, description=f"{RETENTION}, or what any of its jobs says.")
+
+
+class Server(Section):
+    """A whole mail server: one credential for all of its users. Give one of the three that name the users."""
+
+    name: Label = Field(description="What messages call the server.", examples=["mail"])
+    url: ServerUrl = Field(
+        description="Where and as whom to log in, as for an account. Each user is acted for: as=USER is added "
+        "(Dovecot's master users, with master=* in the form user*master; Cyrus's proxy administrators), or {account} "
+        "in the URL is replaced by the user.",
+        examples=["imaps://backup@mail.example.org?master=*"],
+    )
+    password_env: str | None = Field(
+        None, description="Name of the environment variable with the password.", examples=["MASTER_PASSWORD"]
+    )
+    password_file: Path | None = Field(
+        None,
+        description="File with the password on its first line.",
+        examples=["/run/secrets/master-password"],
+        json_schema_extra=live,
+    )
+    password_command: str | None = Field(
+        None, description="Command that prints the password.", examples=["pass show mail/master"]
+    )
+    oauth2: OAuth2 | None = Field(None, description="Log in with an access token instead of a password.")
+    users: list[str] = Field(default=[], description="The users.", examples=[["anna", "bert@example.org"]])
+    users_file: Path | None = Field(
+        None, description="File with one user a line; `#` begins a comment.", examples=["/etc/restante/users"]
+    )
+    users_command: str | None = Field(
+        None,
+        description="Command that prints one user a line, run before each backup. New users are backed up from the "
+        "next run on; those that are gone keep their snapshots.",
+        examples=["doveadm user '*'"],
+        json_schema_extra=live,
+    )
+    only_users: list[str] = Field(
+        default=["*"], min_length=1, description="Take only these users, as globs.", examples=[["*@example.org"]]
+    )
+    exclude_users: list[str] = Field(default=[], description="Leave these users out, as globs.", examples=[["test-*"]])
+    account: Label = Field(
+        "{user}", description="What each account is called in the vault.", examples=["{user}@example.org"]
+    )
+    accounts_at_once: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Accounts of this server that are backed up at the same time. Default: limits.accounts_per_server.",
+        examples=[8],
+    )
+    connections: int | None = Field(
+        None, ge=1, le=16, description="Connections for each account. Default: limits.connections.", examples=[1]
+    )
+    exclude: list[str] = _mailboxes("leave out", ["\\Junk", "\\Trash"])
+    only: list[str] = Field(default=[], description="Take only these mailboxes, named likewise.", examples=[["INBOX"]])
+    rpo: Span | None = Field(None, description=f"{RPO}; where it differs from the jobs'.", examples=["1d"])
+    retention: Retention | None = Field(None, description=f"{RETENTION}; where it differs from the jobs'.")
 
 
 class Schedule(Section):
@@ -322,6 +389,7 @@ class Config(Section):
 
     vault: Vault = Field(description="Where the mail is kept, and what opens it.")
     accounts: list[Account] = Field(default=[], description="The mail accounts to back up.", json_schema_extra=live)
+    servers: list[Server] = Field(default=[], description="Whole mail servers to back up.")
     jobs: list[Job] = Field(
         default=[],
         description="Groups of accounts that are backed up together. Without jobs, `restante backup` takes them all.",

@@ -15,6 +15,7 @@ VAULT_SECRETS = ("passphrase_env", "passphrase_file", "passphrase_command", "key
 ACCOUNT_SECRETS = ("password_env", "password_file", "password_command", "oauth2")
 ONLY_WITH = {"sample": ("check", "drill"), "rpo": ("backup",), "to": ("drill",)}
 TIMES = ("every", "cron")
+USERS = ("users", "users_file", "users_command")
 TOKENS = ("token_env", "token_file", "token_command")
 
 
@@ -30,19 +31,36 @@ def contradictions(raw: Any) -> Iterator[Contradiction]:
     """Yield every contradiction in a parsed configuration, whatever its shape."""
     if not isinstance(raw, dict):
         return
-    accounts, jobs = _items(raw, "accounts"), _items(raw, "jobs")
+    accounts, jobs, servers = _items(raw, "accounts"), _items(raw, "jobs"), _items(raw, "servers")
     yield from _too_many(raw.get("vault"), ("vault",), VAULT_SECRETS)
     yield from _twice(accounts, "accounts")
     yield from _twice(jobs, "jobs")
-    for number, account in enumerate(accounts):
-        yield from _too_many(account, ("accounts", number), ACCOUNT_SECRETS)
-        path = ("accounts", number, "oauth2")
-        yield from _too_many(account.get("oauth2"), path, TOKENS)
-        yield from _no_token(account.get("oauth2"), path)
+    yield from _twice(servers, "servers")
+    for section, holders in (("accounts", accounts), ("servers", servers)):
+        for number, holder in enumerate(holders):
+            yield from _secrets(holder, (section, number))
+    for number, server in enumerate(servers):
+        yield from _users(server, ("servers", number))
     for number, job in enumerate(jobs):
         yield from _when(job.get("schedule"), ("jobs", number, "schedule"))
         yield from _misplaced(job, ("jobs", number))
-    yield from _idle_globs(jobs, [account.get("name") for account in accounts])
+    if not servers:
+        yield from _idle_globs(jobs, [account.get("name") for account in accounts])
+
+
+def _secrets(holder: dict[str, Any], path: Loc) -> Iterator[Contradiction]:
+    yield from _too_many(holder, path, ACCOUNT_SECRETS)
+    yield from _too_many(holder.get("oauth2"), (*path, "oauth2"), TOKENS)
+    yield from _no_token(holder.get("oauth2"), (*path, "oauth2"))
+
+
+def _users(server: dict[str, Any], path: Loc) -> Iterator[Contradiction]:
+    yield from _too_many(server, path, USERS)
+    if not any(server.get(name) for name in USERS):
+        yield Contradiction(path, "it does not say who its users are", f"set one of {', '.join(USERS)}")
+    if "{user}" not in server.get("account", "{user}"):
+        told = "all its users would be one account"
+        yield Contradiction((*path, "account"), told, "write {user} where the user's name belongs")
 
 
 def _items(raw: dict[str, Any], section: str) -> list[dict[str, Any]]:

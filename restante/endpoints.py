@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from urllib.parse import quote
 
 from imap.model import Endpoint
 from imap.url import parse_url
@@ -15,6 +16,21 @@ def endpoint_of(url: str) -> Endpoint:
     if endpoint.tls == "off" and not _is_loopback(endpoint.host):
         say(f"warning: {endpoint.host} is spoken to in plain text: whoever is on the way reads password and mail")
     return endpoint
+
+
+PLACE = "{account}"
+
+
+def acting_for(url: str, account: str) -> str:
+    """Return the IMAP URL for one of many accounts: its own user, or whoever logs in acting for it."""
+    if PLACE in url:
+        return url.replace(PLACE, quote(account, safe="@"))
+    return f"{url}{'&' if '?' in url else '?'}as={quote(account, safe='@')}"
+
+
+def names_one_account(url: str) -> bool:
+    """Say whether an IMAP URL tells already for whom it acts."""
+    return any(option.startswith("as=") for option in url.partition("?")[2].split("&"))
 
 
 def _is_loopback(host: str) -> bool:

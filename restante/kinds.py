@@ -14,6 +14,7 @@ from restante.config import Job, Kind
 from restante.history import History
 from restante.judging import fair_order
 from restante.progress import Lines
+from restante.vanished import vanished
 from restante.wiring import Wiring
 from vault.clock import Clock, Progress
 from vault.keys import KeyRing
@@ -58,6 +59,7 @@ def run_task(task: Task) -> Result:
 def _back_up(task: Task) -> Result:
     wiring, name = task.wiring, task.job.name
     sources = {source.account: source for source in wiring.accounts([], name)}
+    gone = vanished(wiring.vault, name, sources)
     report = run_backup(
         wiring.vault,
         wiring.store,
@@ -70,7 +72,10 @@ def _back_up(task: Task) -> Result:
     )
     for account in report.accounts:
         _log_account(task, account, wiring.vault.ring)
-    return Result(report.status, _backup_figures(report), recorded=True)
+    for account_name in gone:
+        account_id = wiring.vault.ring.account_id(account_name)
+        structlog.get_logger().warning("account vanished, its snapshots stay", job=name, account=account_id[:12])
+    return Result(report.status, {**_backup_figures(report), "accounts_vanished": len(gone)}, recorded=True)
 
 
 def _log_account(task: Task, account: AccountReport, ring: KeyRing) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from imap.errors import LoginRefused
 from imap.model import Login
 from imap.model import Secret as SecretGiver
-from restante.config import Account, OAuth2, Vault
+from restante.config import Account, OAuth2, Server, Vault
 from restante.errors import UsageTrouble
 from restante.loading import Loaded
 from vault.slots import KeyFile, Passphrase, RecoveryKey, Secret
@@ -64,6 +64,11 @@ def _octets(file: Path, what: str) -> bytes:
 
 
 def _output(command: str, what: str) -> str:
+    return output_of(command, what).partition("\n")[0].rstrip("\r")
+
+
+def output_of(command: str, what: str) -> str:
+    """Return what a command of the configuration prints, within a minute. Raises UsageTrouble."""
     hint = f"run it by hand to see why: {command}"
     try:
         words = shlex.split(command)
@@ -82,7 +87,7 @@ def _output(command: str, what: str) -> str:
             raise
     if process.returncode != 0:
         raise UsageTrouble(f"the command for the {what} failed with exit code {process.returncode}", hint=hint)
-    return out.decode(errors="surrogateescape").partition("\n")[0].rstrip("\r")
+    return out.decode(errors="surrogateescape")
 
 
 def from_environment(name: str, what: str) -> Origin | None:
@@ -155,12 +160,12 @@ def _typed_twice(variable: str) -> str:
     return first
 
 
-def account_login(loaded: Loaded, account: Account) -> Login | None:
-    """Return how a configured account logs in, or None where the configuration does not say."""
-    if account.oauth2 is not None:
-        return Login(_at_login(_token_origin(loaded, account.oauth2, account.name)), oauth=True)
-    file = loaded.path(account.password_file) if account.password_file else None
-    origin = Origin(f"password of {account.name}", account.password_env, file, account.password_command)
+def login_of(loaded: Loaded, holder: Account | Server, name: str) -> Login | None:
+    """Return how a configured account or server logs in, or None where the configuration does not say."""
+    if holder.oauth2 is not None:
+        return Login(_at_login(_token_origin(loaded, holder.oauth2, name)), oauth=True)
+    file = loaded.path(holder.password_file) if holder.password_file else None
+    origin = Origin(f"password of {name}", holder.password_env, file, holder.password_command)
     return Login(_at_login(origin)) if origin.given() else None
 
 

@@ -90,7 +90,7 @@ class Service:
         self._time = clock.now(), time.monotonic()
         self._beat = time.monotonic()
         self._jobs: dict[str, Job] = {}
-        self._bounds: tuple[int, int | None] | None = None
+        self._bounds: tuple[int, int | None, dict[str, int]] | None = None
         self._adopt(wiring, self._read(wiring))
         self._scheduler: BackgroundScheduler = BackgroundScheduler(
             timezone="UTC",
@@ -154,7 +154,7 @@ class Service:
             self._wiring, self._history, self._looked = wiring, history, self._clock.now()
             self._accounts = wiring.promised()
             self._jobs = {job.name: job for job in scheduled(wiring)}
-            bounds = (wiring.limits.accounts_at_once, wiring.limits.accounts_per_server)
+            bounds = (wiring.limits.accounts_at_once, wiring.limits.accounts_per_server, wiring.accounts_of)
             if bounds != self._bounds:  # jobs under way go on counting in the turns that they have
                 self._bounds, self._turns = bounds, Turns(*bounds)
 
@@ -264,6 +264,7 @@ class Service:
         with self._changed:
             if self._wiring.loaded is wiring.loaded:  # what was reloaded meanwhile has looked for itself
                 self._history, self._looked = history, self._clock.now()
+                self._accounts = wiring.promised()
 
     def _look_again(self) -> None:
         """See what others did to the vault."""

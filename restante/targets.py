@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from urllib.parse import quote
 
 from imap.model import Login
 from imap.url import parse_url
-from restante.endpoints import endpoint_of
+from restante.endpoints import PLACE, acting_for, endpoint_of, names_one_account
 from restante.errors import UsageTrouble
 from restante.secrets import url_login
 from restore.targets.files import folder_name
 
 FILES = ("maildir", "mbox", "eml")
-PLACE = "{account}"
 
 
 class Address(NamedTuple):
@@ -56,8 +54,6 @@ def address_of(url: str, account: str) -> str:
     if not is_imap(url):
         folder = folder_name((account,))
         return url.replace(PLACE, folder) if PLACE in url else f"{url.rstrip('/')}/{folder}"
-    if PLACE in url:
-        return url.replace(PLACE, quote(account, safe="@"))
-    if any(option.startswith("as=") for option in url.partition("?")[2].split("&")):
+    if PLACE not in url and names_one_account(url):
         raise UsageTrouble("--all and as= name different accounts", hint="leave as= out: each account is acted for")
-    return f"{url}{'&' if '?' in url else '?'}as={quote(account, safe='@')}"
+    return acting_for(url, account)

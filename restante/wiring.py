@@ -12,11 +12,13 @@ from pathlib import Path
 
 from backup import BackupOptions, SourceAccount
 from backup.retention import Policy
+from imap.url import parse_url
 from restante.config import Account, Job, Limits
-from restante.endpoints import endpoint_of
+from restante.endpoints import acting_for, endpoint_of
 from restante.errors import UsageTrouble
 from restante.loading import Loaded, find_config, load_config
-from restante.secrets import account_login, url_login, vault_secret
+from restante.secrets import login_of, url_login, vault_secret
+from restante.servers import ServerAccount, server_accounts
 from vault.errors import StoreError
 from vault.slots import Secret
 from vault.stores import open_store
@@ -48,9 +50,16 @@ class Wiring:
         return BackupOptions(
             accounts_at_once=limits.accounts_at_once,
             accounts_per_server=limits.accounts_per_server,
+            accounts_of=self.accounts_of,
             connections=limits.connections,
             job=job or "",
         )
+
+    @property
+    def accounts_of(self) -> dict[str, int]:
+        """How many accounts are read at once of servers that have a bound of their own, by their host."""
+        servers = self.loaded.config.servers if self.loaded is not None else []
+        return {parse_url(acting_for(s.url, "user")).host: s.accounts_at_once for s in servers if s.accounts_at_once}
 
     def again(self) -> Wiring:
         """Return the same configuration, secret and store with a vault of its own, for another thread."""
@@ -117,7 +126,7 @@ class Wiring:
         """Return every account of the configuration with its RPO: its own, else the shortest of its jobs', or None."""
         config = self.loaded.config if self.loaded is not None else None
         promises: dict[str, timedelta | None] = {}
-        for account in config.accounts if config is not None else ():
+        for account in self._known:
             jobs = [job for job in config.jobs if job.does == "backup" and _covers(job, account)] if config else []
             promises[account.name] = account.rpo or min((job.rpo for job in jobs if job.rpo), default=None)
         return promises
@@ -125,18 +134,29 @@ class Wiring:
     def retention(self, account: str) -> Policy:
         """Return what to keep of an account: its own policy, else the widest of the jobs that cover it, else all."""
         config = self.loaded.config if self.loaded is not None else None
-        own = next((a.retention for a in config.accounts if a.name == account), None) if config else None
+        own = next((a.retention for a in self._known if a.name == account), None)
         if own is not None:
             return own.policy
         jobs = config.jobs if config else []
         told = [j.retention.policy for j in jobs if j.retention and any(fnmatchcase(account, g) for g in j.accounts)]
         return reduce(Policy.widened, told) if told else Policy()
 
+    @cached_property
+    def _of_servers(self) -> dict[str, ServerAccount]:
+        """The accounts of whole servers, listed once."""
+        return {one.account.name: one for one in server_accounts(self.loaded)} if self.loaded is not None else {}
+
+    @property
+    def _known(self) -> list[Account]:
+        """All accounts of the configuration."""
+        own = self.loaded.config.accounts if self.loaded is not None else []
+        return [*own, *(one.account for one in self._of_servers.values())]
+
     def _configured(self) -> list[Account]:
-        if self.loaded is None or not self.loaded.config.accounts:
+        if not self._known:
             hint = "name an account by URL (imaps://user@host), or list accounts in a configuration"
             raise UsageTrouble("no account was named", hint=hint)
-        return self.loaded.config.accounts
+        return self._known
 
     def _of_job(self, name: str) -> list[Account]:
         jobs = {job.name: job for job in (self.loaded.config.jobs if self.loaded else [])}
@@ -145,7 +165,7 @@ class Wiring:
         return [account for account in self._configured() if _covers(jobs[name], account)]
 
     def _named(self, name: str) -> Account:
-        known = {account.name: account for account in (self.loaded.config.accounts if self.loaded else [])}
+        known = {account.name: account for account in self._known}
         if name not in known:
             raise UsageTrouble(f"no account is called {name}", hint=_suggestion(name, list(known), "account"))
         return known[name]
@@ -153,8 +173,14 @@ class Wiring:
     def _account(self, account: Account) -> SourceAccount:
         endpoint = endpoint_of(account.url)
         assert self.loaded is not None
-        login = account_login(self.loaded, account) or url_login("SOURCE", account.name)
-        return SourceAccount(account.name, endpoint, login, tuple(account.exclude))
+        of_server = self._of_servers.get(account.name)
+        if of_server is not None:
+            login, connections = of_server.login, of_server.server.connections
+        else:
+            login = login_of(self.loaded, account, account.name) or url_login("SOURCE", account.name)
+            connections = None
+        chosen = {"exclude": tuple(account.exclude), "only": tuple(account.only)}
+        return SourceAccount(account.name, endpoint, login, **chosen, connections=connections)
 
     def _url_account(self, url: str) -> SourceAccount:
         endpoint = endpoint_of(url)

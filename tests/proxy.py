@@ -22,6 +22,8 @@ class CuttingProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
+        self.most_at_once = 0
+        self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -30,6 +32,8 @@ class CuttingProxy:
                 client, _ = self._listener.accept()
                 limit = self._limits[self.connections] if self.connections < len(self._limits) else None
                 self.connections += 1
+                self._open.add(client)
+                self.most_at_once = max(self.most_at_once, len(self._open))
                 server = socket.create_connection(("127.0.0.1", self._target))
                 threading.Thread(target=self._pump, args=(client, server, None), daemon=True).start()
                 threading.Thread(target=self._pump, args=(server, client, limit), daemon=True).start()
@@ -45,6 +49,7 @@ class CuttingProxy:
                         self.stalled.set()
                         return
                     break
+        self._open -= {source, sink}
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

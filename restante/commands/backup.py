@@ -12,6 +12,7 @@ from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, duration, print_json, print_line, print_table, say, size
 from restante.progress import watched
 from restante.stopping import stopping
+from restante.vanished import vanished
 from restante.wiring import Wiring
 from vault.clock import SystemClock
 
@@ -38,11 +39,14 @@ def backup(
     wiring = Wiring(config, vault)
     sources = wiring.accounts(accounts or [], job)
     opened, options = wiring.vault, wiring.backup_options(job)
+    gone = vanished(opened, job or "", [source.account for source in sources]) if not accounts else []
     with stopping() as stop, watched("backing up", quiet=as_json) as progress:
         report = run_backup(
             opened, wiring.store, sources, options=options, clock=SystemClock(), progress=progress, stop=stop
         )
-    print_json(_document(report)) if as_json else _print(report)
+    print_json({**_document(report), "vanished": gone}) if as_json else _print(report)
+    for name in gone:
+        say(f"note: {name} is no longer among the accounts; its snapshots stay")
     for account in report.accounts:
         _tell_troubles(account)
     raise typer.Exit(CODES[report.status])
