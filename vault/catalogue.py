@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterable, Sequence
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -49,12 +50,38 @@ def _attachments(literals: Iterable[bytes]) -> list[bytes]:
     return [name[:_VALUE_LIMIT].replace(b"\0", b"") for name in names][:100]
 
 
-def encode_catalogue(entries: Sequence[RawEntry]) -> bytes:
-    """Return a pack's catalogue: its mark, a column of blob ids, then seven string columns."""
-    columns = ColumnWriter().octets(_CATALOGUE).octets(b"".join(e.blob for e in entries))
-    for i in range(len(_ORDER) + 1):
-        columns.strings([e.values[i] for e in entries])
-    return columns.done()
+class Catalogue:
+    """A pack's catalogue as it grows: its columns, since a pack of small mails holds a hundred thousand entries."""
+
+    def __init__(self) -> None:
+        self._blobs = bytearray()
+        self._lengths = [array("q") for _ in range(len(_ORDER) + 1)]
+        self._values = [bytearray() for _ in range(len(_ORDER) + 1)]
+
+    def __bool__(self) -> bool:
+        return bool(self._blobs)
+
+    def add(self, entry: RawEntry) -> None:
+        """Add a message."""
+        self._blobs += entry.blob
+        for value, lengths, values in zip(entry.values, self._lengths, self._values, strict=True):
+            lengths.append(len(value))
+            values.extend(value)
+
+    def encode(self) -> bytes:
+        """Return its octets: its mark, a column of blob ids, then seven string columns."""
+        columns = ColumnWriter().octets(_CATALOGUE).octets(self._blobs)
+        for lengths, values in zip(self._lengths, self._values, strict=True):
+            columns.numbers(lengths).octets(values)
+        return columns.done()
+
+
+def encode_catalogue(entries: Iterable[RawEntry]) -> bytes:
+    """Return a catalogue of these messages."""
+    catalogue = Catalogue()
+    for entry in entries:
+        catalogue.add(entry)
+    return catalogue.encode()
 
 
 def decode_catalogue(data: bytes) -> list[CatalogueEntry]:

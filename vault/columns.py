@@ -32,9 +32,9 @@ class ColumnWriter:
     """Collects columns; each is written as its length (4 octets, little-endian) and its octets."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
 
-    def octets(self, data: bytes) -> ColumnWriter:
+    def octets(self, data: bytes | bytearray) -> ColumnWriter:
         """Add a column of plain octets."""
         self._parts += (len(data).to_bytes(4, "little"), data)
         return self

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
-from vault.catalogue import RawEntry, encode_catalogue
+from vault.catalogue import Catalogue, RawEntry
 from vault.errors import Damage
 from vault.ids import BlobId
 from vault.keys import KeyRing
@@ -69,7 +69,7 @@ class _OpenPack:
     def __init__(self) -> None:
         self.body: list[bytes] = []
         self.blocks: list[Block] = []
-        self.entries: list[RawEntry] = []
+        self.catalogue = Catalogue()
         self.size = HEADER_SIZE
 
     def add(self, key: BlockKey, counter: int, sealed: bytes, plain: int, blobs: Iterable[tuple[BlobId, int]]) -> None:
@@ -171,7 +171,9 @@ class Packer:
         """Add a sealed block to the open pack; return the pack where it is full."""
         with self._lock:
             self._open.add(self._key, counter, sealed, size, ((blob.id, len(blob.stored)) for blob in group))
-            self._open.entries += (blob.entry for blob in group if blob.entry)
+            for blob in group:
+                if blob.entry:
+                    self._open.catalogue.add(blob.entry)
             if self._open.size < self._limits.pack:
                 return None
             full, self._open = self._open, _OpenPack()
@@ -196,10 +198,10 @@ class Packer:
                 self._done.append(entry)
 
     def _finish(self, pack: _OpenPack) -> tuple[PackEntry, bytes]:
-        if pack.entries:
+        if pack.catalogue:
             with self._lock:
                 counter = next(self._counter)
-            catalogue = encode_catalogue(pack.entries)
+            catalogue = pack.catalogue.encode()
             pack.add(self._key, counter, self._key.seal(counter, catalogue, 9), len(catalogue), ())
         directory = Directory("P", tuple(pack.blocks), (self._session,))
         data = finish_pack(self._ring.vault_id, self._ring.meta_key, new_header("P"), directory, pack.body)
