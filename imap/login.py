@@ -23,15 +23,22 @@ def log_in(wire: Wire, endpoint: Endpoint, login: Login, capabilities: frozenset
     Raises LoginRefused, Throttled (a busy server), ConnectionLost (one that hangs up in the middle). No error repeats
     the secret, not even where the server does.
     """
-    secret = login.secret()
-    wire.unspeakable = tuple(filter(None, (_octets(secret), base64.b64encode(_octets(secret)))))
-    try:
-        responses, status = _authenticate(wire, endpoint, login, secret, capabilities)
-    finally:
-        wire.unspeakable = ()
+    responses, status = _try(wire, endpoint, login, login.secret(), capabilities)
+    if not status.ok and login.renew is not None and isinstance(_refused(status, endpoint, login), LoginRefused):
+        responses, status = _try(wire, endpoint, login, login.renew(), capabilities)
     if not status.ok:
         raise _refused(status, endpoint, login)
     return told(responses, status) or ask_capabilities(wire)
+
+
+def _try(
+    wire: Wire, endpoint: Endpoint, login: Login, secret: str, capabilities: frozenset[str]
+) -> tuple[list[Response], Status]:
+    wire.unspeakable = tuple(filter(None, (_octets(secret), base64.b64encode(_octets(secret)))))
+    try:
+        return _authenticate(wire, endpoint, login, secret, capabilities)
+    finally:
+        wire.unspeakable = ()
 
 
 def ask_capabilities(wire: Wire) -> frozenset[str]:

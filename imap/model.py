@@ -35,10 +35,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How to prove who we are: a password, or an OAuth token where `oauth` is set."""
+    """How to prove who we are: a password, or an OAuth token where `oauth` is set.
+
+    `renew` gives another token where the server refuses the first: it may have been revoked before its time.
+    """
 
     secret: Secret = field(repr=False)
     oauth: bool = False
+    renew: Secret | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

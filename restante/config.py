@@ -154,8 +154,47 @@ class Vault(Section):
     )
 
 
+class Microsoft(Section):
+    """An application of Microsoft 365 that may read all mailboxes by IMAP (client credentials, IMAP.AccessAsApp)."""
+
+    tenant: str = Field(description="The organisation's id or domain.", examples=["example.onmicrosoft.com"])
+    client_id: str = Field(description="The application's id.", examples=["00000000-0000-0000-0000-000000000000"])
+    client_secret_env: str | None = Field(
+        None, description="Name of the environment variable with the client secret.", examples=["M365_SECRET"]
+    )
+    client_secret_file: Path | None = Field(
+        None,
+        description="File with the client secret on its first line.",
+        examples=["/run/secrets/m365"],
+        json_schema_extra=live,
+    )
+    client_secret_command: str | None = Field(
+        None, description="Command that prints the client secret.", examples=["pass show m365"]
+    )
+    authority: str = Field(
+        "https://login.microsoftonline.com",
+        pattern="^https://",
+        description="Who gives tokens; another one for national clouds.",
+        examples=["https://login.microsoftonline.us"],
+    )
+    scope: str = Field(
+        "https://outlook.office365.com/.default",
+        description="What the token is for.",
+        examples=["https://outlook.office365.us/.default"],
+    )
+    ca: Path | None = Field(
+        None, description="A private CA to trust for the authority, in PEM.", examples=["/etc/ssl/private-ca.pem"]
+    )
+
+
+class Google(Section):
+    """A service account of Google Workspace with domain-wide delegation for https://mail.google.com/."""
+
+    key_file: Path = Field(description="The service account's key, as JSON.", examples=["/run/secrets/google.json"])
+
+
 class OAuth2(Section):
-    """Where an access token comes from, for servers that refuse passwords. Give one of the three."""
+    """Where an access token comes from, for servers that refuse passwords. Give one of the five."""
 
     token_env: str | None = Field(
         None, description="Name of the environment variable with the access token.", examples=["ALICE_TOKEN"]
@@ -169,6 +208,8 @@ class OAuth2(Section):
         examples=["get-token alice"],
         json_schema_extra=live,
     )
+    microsoft: Microsoft | None = Field(None, description="Ask Microsoft for it.")
+    google: Google | None = Field(None, description="Ask Google for it, in the name of the account's user.")
 
 
 def _count(what: str, example: int) -> Any:

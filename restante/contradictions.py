@@ -16,7 +16,8 @@ ACCOUNT_SECRETS = ("password_env", "password_file", "password_command", "oauth2"
 ONLY_WITH = {"sample": ("check", "drill"), "rpo": ("backup",), "to": ("drill",)}
 TIMES = ("every", "cron")
 USERS = ("users", "users_file", "users_command")
-TOKENS = ("token_env", "token_file", "token_command")
+TOKENS = ("token_env", "token_file", "token_command", "microsoft", "google")
+CLIENT_SECRETS = ("client_secret_env", "client_secret_file", "client_secret_command")
 
 
 class Contradiction(NamedTuple):
@@ -52,6 +53,13 @@ def _secrets(holder: dict[str, Any], path: Loc) -> Iterator[Contradiction]:
     yield from _too_many(holder, path, ACCOUNT_SECRETS)
     yield from _too_many(holder.get("oauth2"), (*path, "oauth2"), TOKENS)
     yield from _no_token(holder.get("oauth2"), (*path, "oauth2"))
+    microsoft = holder["oauth2"].get("microsoft") if isinstance(holder.get("oauth2"), dict) else None
+    if isinstance(microsoft, dict):
+        where = (*path, "oauth2", "microsoft")
+        yield from _too_many(microsoft, where, CLIENT_SECRETS)
+        if not any(microsoft.get(name) is not None for name in CLIENT_SECRETS):
+            told = "it does not say where the client secret comes from"
+            yield Contradiction(where, told, f"set one of {', '.join(CLIENT_SECRETS)}")
 
 
 def _users(server: dict[str, Any], path: Loc) -> Iterator[Contradiction]:

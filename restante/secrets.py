@@ -14,9 +14,10 @@ from pathlib import Path
 from imap.errors import LoginRefused
 from imap.model import Login
 from imap.model import Secret as SecretGiver
-from restante.config import Account, OAuth2, Server, Vault
+from restante.config import Account, Microsoft, OAuth2, Server, Vault
 from restante.errors import UsageTrouble
 from restante.loading import Loaded
+from restante.tokens import GoogleTokens, MicrosoftTokens, Tokens
 from vault.slots import KeyFile, Passphrase, RecoveryKey, Secret
 
 COMMAND_SECONDS = 60
@@ -160,13 +161,30 @@ def _typed_twice(variable: str) -> str:
     return first
 
 
-def login_of(loaded: Loaded, holder: Account | Server, name: str) -> Login | None:
-    """Return how a configured account or server logs in, or None where the configuration does not say."""
+def login_of(loaded: Loaded, holder: Account | Server, name: str, user: str) -> Login | None:
+    """Return how a configured account or a server's user logs in, or None where the configuration does not say."""
     if holder.oauth2 is not None:
-        return Login(_at_login(_token_origin(loaded, holder.oauth2, name)), oauth=True)
+        return _token_login(loaded, holder.oauth2, name, user)
     file = loaded.path(holder.password_file) if holder.password_file else None
     origin = Origin(f"password of {name}", holder.password_env, file, holder.password_command)
     return Login(_at_login(origin)) if origin.given() else None
+
+
+def _token_login(loaded: Loaded, oauth2: OAuth2, name: str, user: str) -> Login:
+    if oauth2.google is not None:
+        tokens: Tokens = GoogleTokens(loaded.path(oauth2.google.key_file), user)
+    elif oauth2.microsoft is not None:
+        tokens = _microsoft(loaded, oauth2.microsoft, name)
+    else:
+        return Login(_at_login(_token_origin(loaded, oauth2, name)), oauth=True)
+    return Login(tokens.get, oauth=True, renew=tokens.renewed)
+
+
+def _microsoft(loaded: Loaded, app: Microsoft, name: str) -> Tokens:
+    file = loaded.path(app.client_secret_file) if app.client_secret_file else None
+    origin = Origin(f"client secret of {name}", app.client_secret_env, file, app.client_secret_command)
+    ca = loaded.path(app.ca) if app.ca else None
+    return MicrosoftTokens(f"{app.authority.rstrip('/')}/{app.tenant}", app.client_id, app.scope, _at_login(origin), ca)
 
 
 def _at_login(origin: Origin) -> SecretGiver:

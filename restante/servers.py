@@ -44,19 +44,23 @@ def server_accounts(loaded: Loaded) -> list[ServerAccount]:
 
 
 def _accounts_of(loaded: Loaded, server: Server) -> Iterator[ServerAccount]:
-    login = _login(loaded, server)
+    password = _password(loaded, server)
     for user in chosen_users(listed_users(loaded, server), server):
         account = Account.model_construct(
             name=server.account.replace(USER, user), url=acting_for(server.url, user), exclude=server.exclude,
             only=server.only, rpo=server.rpo, retention=server.retention,
         )  # fmt: skip
+        login = password or login_of(loaded, server, server.name, user)
+        assert login is not None, "what has no password has a token"
         yield ServerAccount(account, login, server)
 
 
-def _login(loaded: Loaded, server: Server) -> Login:
+def _password(loaded: Loaded, server: Server) -> Login | None:
     """Return one login for all users, its secret read once a run, when the first of them needs it."""
-    login = login_of(loaded, server, server.name) or url_login("SOURCE", server.name)
-    return login if login.oauth else Login(cache(login.secret))
+    if server.oauth2 is not None:
+        return None
+    login = login_of(loaded, server, server.name, "") or url_login("SOURCE", server.name)
+    return Login(cache(login.secret))
 
 
 def listed_users(loaded: Loaded, server: Server) -> list[str]:

@@ -177,7 +177,7 @@ class Wiring:
         if of_server is not None:
             login, connections = of_server.login, of_server.server.connections
         else:
-            login = login_of(self.loaded, account, account.name) or url_login("SOURCE", account.name)
+            login = login_of(self.loaded, account, account.name, endpoint.account) or url_login("SOURCE", account.name)
             connections = None
         chosen = {"exclude": tuple(account.exclude), "only": tuple(account.only)}
         return SourceAccount(account.name, endpoint, login, **chosen, connections=connections)
