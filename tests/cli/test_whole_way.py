@@ -129,7 +129,7 @@ def test_a_second_backup_finds_nothing_new_and_a_third_what_came(
 
 def test_json_has_the_keys_of_the_page(ready: Command, dovecot: DovecotServer, source: User) -> None:
     backup = ready.well("backup", dovecot.url(source.name), "--json").document
-    assert set(backup) == {"status", "started", "seconds", "accounts", "store_puts", "store_bytes"}
+    assert set(backup) == {"status", "started", "seconds", "accounts", "store_puts", "store_bytes", "vanished"}
     assert set(backup["accounts"][0]) == {
         "account", "status", "snapshot", "mailboxes", "messages", "bytes", "new_messages", "linked_messages",
         "downloaded_bytes", "stored_bytes", "round_trips", "failures", "alarms",

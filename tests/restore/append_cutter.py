@@ -46,6 +46,7 @@ class AppendCutter:
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
     def _command(self, data: bytes) -> bytes:
         """Return what of the client's octets goes on."""
