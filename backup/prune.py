@@ -7,7 +7,7 @@ from datetime import datetime
 
 from backup.job import version_told
 from backup.retention import Policy, Shot, keep, mass_disappearance
-from vault.clock import Clock
+from vault.clock import Clock, Progress
 from vault.prune import AccountState, Judgement, PruneReport, prune_vault
 from vault.prune_plan import Thresholds
 from vault.stores.base import FullStore
@@ -24,6 +24,7 @@ def run_prune(
     acknowledged: Collection[str] = (),
     dry_run: bool = False,
     thresholds: Thresholds | None = None,
+    progress: Progress | None = None,
 ) -> PruneReport:
     """Apply retention and remove what nothing needs; see vault/prune.py for what makes that safe.
 
@@ -44,6 +45,7 @@ def run_prune(
         dry_run=dry_run,
         tool=tool,
         thresholds=thresholds,
+        progress=progress,
     )
 
 

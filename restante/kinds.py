@@ -119,7 +119,8 @@ def _prune(task: Task) -> Result:
     from backup.prune import run_prune
 
     wiring = task.wiring
-    report = run_prune(wiring.vault, wiring.store, wiring.retention, clock=task.clock)
+    progress = _Stoppable(Lines("pruning", job=task.job.name), task.stop)
+    report = run_prune(wiring.vault, wiring.store, wiring.retention, clock=task.clock, progress=progress)
     ring = wiring.vault.ring
     for account in report.suspended:
         structlog.get_logger().warning("expiry suspended", job=task.job.name, account=ring.account_id(account)[:12])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from vault.clock import Clock
+from vault.clock import Clock, Progress, Quiet
 from vault.ids import BlobId, ObjectName, PackId
 from vault.index import seal_index
 from vault.keys import KeyRing, SealedSession
@@ -30,11 +30,14 @@ _PACKS_AN_INDEX = 500
 class Compaction:
     """Writes copies and the index that names them."""
 
-    def __init__(self, store: WriteStore, ring: KeyRing, clock: Clock, live: Liveness) -> None:
+    def __init__(
+        self, store: WriteStore, ring: KeyRing, clock: Clock, live: Liveness, progress: Progress | None = None
+    ) -> None:
         self._store = store
         self._ring = ring
         self._clock = clock
         self._live = live
+        self._progress = progress or Quiet()
         self._written: list[PackEntry] = []
         self._pieces: dict[BlobId, tuple[BlobId, ...]] = {}
         self._told: set[PackId] = set()
@@ -42,6 +45,7 @@ class Compaction:
     def copy(self, names: Collection[ObjectName]) -> list[ObjectName]:
         """Copy what is kept of packs and meta objects; return those that are not what was written, left alone."""
         spoilt: list[ObjectName] = []
+        self._progress.expect("", len(names), 0)
         contents = [name for name in names if name.startswith("packs/")]
         for group in _packs_of(self._blocks(contents, spoilt)):
             self._write_pack(group)
@@ -63,6 +67,7 @@ class Compaction:
         self, names: Iterable[ObjectName], spoilt: list[ObjectName]
     ) -> Iterator[tuple[Block, bytes, dict[bytes, SealedSession], PackId]]:
         for entry in self._live.entries(names):
+            self._progress.advance("", 1, entry.size)
             data = self._store.get(entry.name)
             if hashlib.sha256(data).digest() != entry.id:
                 spoilt.append(entry.name)
@@ -92,6 +97,7 @@ class Compaction:
         blobs: dict[BlobId, bytes] = {}
         octets = 0
         for name in names:
+            self._progress.advance("", 1, 0)
             for blob in self._live.kept_blobs(name):
                 blobs[blob] = PLAIN + self._live.read_meta(blob)
                 octets += len(blobs[blob])

@@ -13,7 +13,7 @@ import msgspec
 
 from vault.blobs import BlobReader
 from vault.columns import ColumnError
-from vault.errors import Damage
+from vault.errors import Damage, ObjectMissing
 from vault.ids import BlobId, ObjectName, PackId
 from vault.index import Index, open_index, read_index_object
 from vault.keys import KeyRing
@@ -98,8 +98,8 @@ class Liveness:
         for info in listed:
             try:
                 entries = read_index_object(self._store, self._ring, info.name)
-            except Damage:
-                entries = []  # `lost` tells whether anything in it is needed
+            except (Damage, ObjectMissing):
+                entries = []  # `hollow` tells whether anything in it is needed
             self.indexes[info.name] = [entry.name for entry in entries]
             self.index.add(info.name, entries)
 

@@ -15,9 +15,9 @@ Lock-free: any number of writers and prunes may be at work. What keeps mail safe
 * *No gap is trusted.* Chains, run records and the census of the last prune say what must be there (vault/census.py). A
   listing that lacks any of it, a page that can't be read, a live blob that lies nowhere: then nothing is condemned and
   nothing is deleted. So a listing that comes short hides nothing: what lacks is either needed, and missed, or not.
-* *Order.* Copies, then the index that names them, then the tombstone, then deletions: run records, snapshots, index
-  objects, packs, and last the tombstones whose objects are all gone. A prune that dies is completed by the next. Packs
-  of a snapshot go only once it is gone itself, so a refused deletion (Object Lock) leaves it whole.
+* *Order.* Copies, then the index that names them, then the tombstone, then deletions: run records, snapshots, packs,
+  index objects, and last the tombstones of which nothing is left, nor named by an index. A prune that dies is completed
+  by the next. Packs of a snapshot go only once it is gone itself, so a refused deletion (Object Lock) leaves it whole.
 
 No step needs the content key: sealed blocks are copied whole, and what recipes need is told apart (vault/uses.py).
 """
@@ -28,12 +28,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from vault.census import Gap, Seen, find_gaps
-from vault.clock import Clock
+from vault.clock import Clock, Progress, Quiet
 from vault.compaction import Compaction
-from vault.errors import ObjectMissing, StoreError, VaultError
+from vault.errors import Damage, ObjectMissing, StoreError, VaultError
 from vault.ids import AccountId, ObjectName, SnapshotId
 from vault.keys import KeyRing
 from vault.liveness import Liveness
@@ -42,6 +42,7 @@ from vault.prune_plan import PackPlan, RecordPlan, Thresholds, Verdict, plan_pac
 from vault.records import RunRecord, chain_link, open_run, open_snapshot, rfc3339, snapshot_name
 from vault.stores.base import FullStore, ObjectInfo
 from vault.tombstones import (
+    GRACE,
     Census,
     Graveyard,
     Holds,
@@ -52,6 +53,8 @@ from vault.tombstones import (
     read_holds,
     write_tombstone,
 )
+
+ThingT = TypeVar("ThingT")
 
 
 class PruneRefused(VaultError):
@@ -99,7 +102,6 @@ class _Survey:
     snapshots: list[Seen] = field(default_factory=list)
     graves: Graveyard = field(default_factory=Graveyard)
     holds: Holds = field(default_factory=lambda: Holds({}))
-    all_holds: frozenset[ObjectName] = frozenset()
 
 
 def prune_vault(
@@ -112,18 +114,37 @@ def prune_vault(
     dry_run: bool = False,
     tool: str = "",
     thresholds: Thresholds | None = None,
+    progress: Progress | None = None,
 ) -> PruneReport:
     """Condemn and delete what retention leaves over. `acknowledged` accounts may lack snapshots.
 
-    Raises PruneRefused, Damage, StoreError.
+    `progress` hears of snapshots looked into, packs copied and objects deleted; what it raises ends the prune, which
+    does no harm. Raises PruneRefused, Damage, StoreError.
     """
-    prune = _Prune(store, ring, clock, tool, dry_run=dry_run)
+    prune = _Prune(store, ring, clock, tool, progress or Quiet(), dry_run=dry_run)
     began = None if dry_run else write_tombstone(store, ring, clock, Tombstone(time=rfc3339(clock.now()), tool=tool))
+    prune.look_around()
+    try:
+        return _prune(prune, judge, began, began.written if began else clock.now(), acknowledged, thresholds)
+    except (ObjectMissing, Damage, PruneRefused):
+        # What another prune deletes or copies meanwhile looks like damage; it is this one that has to step back.
+        if not prune.disturbed():
+            raise
+        raise _another() from None
+
+
+def _prune(
+    prune: _Prune,
+    judge: Callable[[AccountState], Judgement],
+    began: Written | None,
+    now: datetime,
+    acknowledged: Collection[str],
+    thresholds: Thresholds | None,
+) -> PruneReport:
     survey = prune.survey(acknowledged)
-    now = began.written if began else clock.now()  # a dry run asks the store to keep nothing, and deletes nothing
     verdicts, accounts, suspended = prune.judge(survey, judge, now)
     records = plan_records(verdicts, survey.runs, survey.listed, survey.graves, now)
-    live = Liveness(store, ring)
+    live = prune.liveness()
     try:
         hollow = prune.find_live(live, survey, verdicts, records)
         if hollow:
@@ -133,11 +154,17 @@ def prune_vault(
         stone = prune.condemn(live, plan, records, survey, prune.census(survey, accounts, gone))
     finally:
         live.close()
-    gone |= prune.delete([*plan.delete_indexes, *plan.delete], survey.listed)
-    prune.clear(survey, gone, [began, stone])
+    gone |= prune.delete([*plan.delete, *plan.delete_indexes], survey.listed)
+    named = {pack for name, packs in live.indexes.items() if name not in gone for pack in packs}
+    prune.clear(survey, named | (survey.listed.keys() - gone), now, [began, stone])
     if hollow:
         raise _refusal(hollow)
     return prune.report(verdicts, suspended)
+
+
+def _another() -> PruneRefused:
+    hint = "let one prune of a vault run at a time; nothing is lost"
+    return PruneRefused("another prune of this vault is under way", hint=hint)
 
 
 def _only(records: RecordPlan, hollow: Collection[Snapshot]) -> RecordPlan:
@@ -157,17 +184,34 @@ def _refusal(hollow: Sequence[Snapshot]) -> PruneRefused:
 
 
 class _Prune:
-    def __init__(self, store: FullStore, ring: KeyRing, clock: Clock, tool: str, *, dry_run: bool) -> None:
+    def __init__(
+        self, store: FullStore, ring: KeyRing, clock: Clock, tool: str, progress: Progress, *, dry_run: bool
+    ) -> None:
         self._store = store
         self._ring = ring
         self._clock = clock
         self._tool = tool
+        self._progress = progress
         self._dry_run = dry_run
         self._condemned = 0
         self._deleted = 0
         self._freed = 0
         self._waiting = 0
+        self._before: set[ObjectName] = set()
+        self._ours: set[ObjectName] = set()
         self._notes: list[str] = []
+
+    def liveness(self) -> Liveness:
+        """Return what finds out what is live, knowing nothing yet."""
+        return Liveness(self._store, self._ring)
+
+    def look_around(self) -> None:
+        """Remember which tombstones there are."""
+        self._before = {info.name for info in self._store.list("tombstones/")}
+
+    def disturbed(self) -> bool:
+        """Say whether somebody else wrote or deleted tombstones since."""
+        return {info.name for info in self._store.list("tombstones/")} - self._ours != self._before - self._ours
 
     def survey(self, acknowledged: Collection[str]) -> _Survey:
         """Read all small objects, and once more where something lacks: writers may have been at work."""
@@ -250,10 +294,16 @@ class _Prune:
         kept = {verdict.id for verdict in verdicts if verdict.keep}
         going = set(records.delete)
         snapshots = [s for s, _ in survey.snapshots if snapshot_name(s.account_id, s.id) not in going]
-        live.walk((s for s in snapshots if s.id in kept), kept=True)
-        live.walk((s for s in snapshots if s.id not in kept), kept=False)
+        self._progress.expect("", len(snapshots), 0)
+        live.walk(self._counted(s for s in snapshots if s.id in kept), kept=True)
+        live.walk(self._counted(s for s in snapshots if s.id not in kept), kept=False)
         live.settle()
         return live.hollow()
+
+    def _counted(self, things: Iterable[ThingT]) -> Iterator[ThingT]:
+        for thing in things:
+            self._progress.advance("", 1, 0)
+            yield thing
 
     def plan_packs(
         self,
@@ -295,7 +345,7 @@ class _Prune:
         census: Census,
     ) -> Written | None:
         """Copy what is live out of what is condemned, write its index, then the tombstone."""
-        compaction = Compaction(self._store, self._ring, self._clock, live)
+        compaction = Compaction(self._store, self._ring, self._clock, live, self._progress)
         spoilt: Collection[ObjectName] = ()
         if not self._dry_run:
             spoilt = compaction.copy(plan.copy)
@@ -305,16 +355,22 @@ class _Prune:
         self._condemned = len(objects)
         if self._dry_run or (not objects and census == survey.graves.census):
             return None
+        if self.disturbed():
+            raise _another()  # its census is newer than what we read
         stone = Tombstone(
             time=rfc3339(self._clock.now()), objects=tuple(sorted(objects)), census=census, tool=self._tool
         )
-        return write_tombstone(self._store, self._ring, self._clock, stone)
+        written = write_tombstone(self._store, self._ring, self._clock, stone)
+        self._ours.add(written.name)
+        return written
 
     def delete(self, names: Iterable[ObjectName], listed: Mapping[ObjectName, ObjectInfo]) -> set[ObjectName]:
         """Delete objects in the given order and return those that are gone; a refusal is no error."""
         gone = set()
-        for name in names:
-            if name in listed and self._delete(name):
+        wanted = [name for name in names if name in listed]
+        self._progress.expect("", len(wanted), 0)
+        for name in self._counted(wanted):
+            if self._delete(name):
                 self._deleted += 1
                 self._freed += listed[name].size
                 gone.add(name)
@@ -323,6 +379,7 @@ class _Prune:
     def _delete(self, name: ObjectName) -> bool:
         if self._dry_run:
             return True
+        self._ours.add(name)
         try:
             self._store.delete(name)
         except StoreError as error:
@@ -332,16 +389,16 @@ class _Prune:
             return False
         return True
 
-    def clear(self, survey: _Survey, gone: Collection[ObjectName], written: Sequence[Written | None]) -> None:
-        """Delete tombstones that have nothing left to condemn; the newest census stays."""
+    def clear(self, survey: _Survey, left: set[ObjectName], now: datetime, written: Sequence[Written | None]) -> None:
+        """Delete tombstones of which nothing is `left`, there or in an index; the newest census stays."""
         if self._dry_run:
             return
         ours = [stone for stone in written if stone]
         graves = Graveyard((*survey.graves.tombstones, *ours))
         condemned = graves.condemned
         for stone in graves.tombstones:
-            left = (n for n in stone.body.objects if n in condemned and n in survey.listed and n not in gone)
-            if stone is not graves.newest and not any(left):
+            another_s = stone not in ours and now - stone.written < GRACE
+            if stone is not graves.newest and not another_s and left.isdisjoint(condemned.keys() & stone.body.objects):
                 self._delete(stone.name)
 
     def report(self, verdicts: Sequence[Verdict], suspended: Sequence[str]) -> PruneReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -139,32 +140,32 @@ def plan_packs(
     gone = {*condemned, *dead, *copy}
     merge = _worth_merging({n: p for n, p in indexes.items() if n not in condemned}, gone, known, set(old), thresholds)
     index = known.keys() - gone - {p for n, ps in indexes.items() if n not in condemned and n not in merge for p in ps}
-    ripe = {n for n in indexes if _ripe(n, condemned, now)}
-    indexes_going, packs_going = _together(indexes, ripe, set(delete), known.keys() - gone, listed)
+    ripe = sorted(n for n in indexes if _ripe(n, condemned, now))
     return PackPlan(
         condemn=tuple(sorted({*dead, *copy, *merge} - condemned.keys())),
         copy=tuple(sorted(copy)),
         index=tuple(sorted(index)),
-        delete_indexes=tuple(sorted(indexes_going)),
-        delete=tuple(sorted(packs_going)),
+        delete_indexes=tuple(_superfluous(indexes, ripe, listed.keys() - set(delete), known.keys() - gone)),
+        delete=tuple(sorted(delete)),
     )
 
 
-def _together(
+def _superfluous(
     indexes: Mapping[ObjectName, Sequence[ObjectName]],
-    ripe: set[ObjectName],
-    delete: set[ObjectName],
-    staying: set[ObjectName],
-    listed: Collection[ObjectName],
-) -> tuple[set[ObjectName], set[ObjectName]]:
-    """Return the index objects and packs that can go now: no index may name what is gone, no pack lose its only one."""
-    while True:
-        named = {pack for name, packs in indexes.items() if name not in ripe for pack in packs}
-        packs_going = delete - named
-        waiting = {n for n in ripe if any(p in listed and p not in packs_going | staying for p in indexes[n])}
-        if not waiting:
-            return ripe, packs_going
-        ripe -= waiting
+    ripe: Sequence[ObjectName],
+    there: Collection[ObjectName],
+    named_anew: Collection[ObjectName],
+) -> list[ObjectName]:
+    """Return the ripe index objects without which every pack that is there, if named at all, is still named."""
+    naming = Counter(pack for packs in indexes.values() for pack in set(packs))
+    naming.update(named_anew)
+    going = []
+    for name in ripe:
+        packs = set(indexes[name])
+        if all(naming[pack] > 1 for pack in packs if pack in there):
+            naming.subtract(packs)
+            going.append(name)
+    return going
 
 
 def _ripe(name: ObjectName, condemned: Mapping[ObjectName, datetime], now: datetime) -> bool:

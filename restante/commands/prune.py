@@ -9,6 +9,7 @@ import typer
 from restante.errors import Exit, UsageTrouble
 from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, print_json, print_line, print_table, say, size
+from restante.progress import watched
 from restante.when import wanted
 from restante.wiring import Wiring
 from vault.clock import SystemClock
@@ -34,14 +35,17 @@ def prune(
     from backup.prune import run_prune
 
     wiring = Wiring(config, vault)
-    report = run_prune(
-        wiring.vault,
-        wiring.store,
-        wiring.retention,
-        clock=SystemClock(),
-        acknowledged=acknowledge or (),
-        dry_run=dry_run,
-    )
+    opened = wiring.vault
+    with watched("pruning", quiet=as_json) as progress:
+        report = run_prune(
+            opened,
+            wiring.store,
+            wiring.retention,
+            clock=SystemClock(),
+            acknowledged=acknowledge or (),
+            dry_run=dry_run,
+            progress=progress,
+        )
     print_json(prune_document(report)) if as_json else _print(report, dry_run=dry_run)
     for account in report.suspended:
         say(f"warning: over half of the mail of {account} went at once, so its snapshots do not expire")
