@@ -74,9 +74,10 @@ class Compaction:
                 continue
             kept = self._live.kept_blocks(entry.name)
             sessions: dict[bytes, SealedSession] = {s.id: s for s in entry.directory.sessions}
+            runs = {block.session for block in entry.directory.blocks if block.offset in kept}
             for block in entry.directory.blocks:
-                # A catalogue goes along with the mail it describes.
-                if block.offset in kept or (kept and not block.blobs):
+                # A catalogue goes along with mail of its own run, which it may describe; no other is carried on.
+                if block.offset in kept or (block.session in runs and not block.blobs):
                     yield block, data[block.offset : block.offset + block.stored], sessions, entry.id
 
     def _write_pack(self, group: Sequence[tuple[Block, bytes, dict[bytes, SealedSession], PackId]]) -> None:

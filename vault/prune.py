@@ -122,11 +122,12 @@ def prune_vault(
     does no harm. Raises PruneRefused, Damage, StoreError.
     """
     prune = _Prune(store, ring, clock, tool, progress or Quiet(), dry_run=dry_run)
-    began = None if dry_run else write_tombstone(store, ring, clock, Tombstone(time=rfc3339(clock.now()), tool=tool))
-    prune.look_around()
     try:
+        began = None if dry_run else prune.begin()
         return _prune(prune, judge, began, began.written if began else clock.now(), acknowledged, thresholds)
-    except (ObjectMissing, Damage, PruneRefused):
+    except ObjectMissing:
+        raise _another() from None
+    except (Damage, PruneRefused):
         # What another prune deletes or copies meanwhile looks like damage; it is this one that has to step back.
         if not prune.disturbed():
             raise
@@ -197,7 +198,7 @@ class _Prune:
         self._deleted = 0
         self._freed = 0
         self._waiting = 0
-        self._before: set[ObjectName] = set()
+        self._known: frozenset[ObjectName] = frozenset()
         self._ours: set[ObjectName] = set()
         self._notes: list[str] = []
 
@@ -205,13 +206,18 @@ class _Prune:
         """Return what finds out what is live, knowing nothing yet."""
         return Liveness(self._store, self._ring)
 
-    def look_around(self) -> None:
-        """Remember which tombstones there are."""
-        self._before = {info.name for info in self._store.list("tombstones/")}
+    def begin(self) -> Written:
+        """Write a tombstone of nothing, for the store to say what time it is."""
+        return self._bury(Tombstone(time=rfc3339(self._clock.now()), tool=self._tool))
+
+    def _bury(self, stone: Tombstone) -> Written:
+        written = write_tombstone(self._store, self._ring, self._clock, stone)
+        self._ours.add(written.name)
+        return written
 
     def disturbed(self) -> bool:
         """Say whether somebody else wrote or deleted tombstones since."""
-        return {info.name for info in self._store.list("tombstones/")} - self._ours != self._before - self._ours
+        return {info.name for info in self._store.list("tombstones/")} - self._ours != self._known - self._ours
 
     def survey(self, acknowledged: Collection[str]) -> _Survey:
         """Read all small objects, and once more where something lacks: writers may have been at work."""
@@ -236,6 +242,7 @@ class _Prune:
             survey.snapshots.append(Seen(open_snapshot(ring, info.name, data), chain_link(data)))
             survey.listed[info.name] = info
         survey.graves, survey.holds = read_graveyard(store, ring), read_holds(store, ring)
+        self._known = survey.graves.names
         for damage in (*survey.graves.unreadable, *survey.holds.unreadable):
             raise damage
         holds = {info.name for info in store.list("holds/")}
@@ -360,9 +367,7 @@ class _Prune:
         stone = Tombstone(
             time=rfc3339(self._clock.now()), objects=tuple(sorted(objects)), census=census, tool=self._tool
         )
-        written = write_tombstone(self._store, self._ring, self._clock, stone)
-        self._ours.add(written.name)
-        return written
+        return self._bury(stone)
 
     def delete(self, names: Iterable[ObjectName], listed: Mapping[ObjectName, ObjectInfo]) -> set[ObjectName]:
         """Delete objects in the given order and return those that are gone; a refusal is no error."""

@@ -90,11 +90,8 @@ class Graveyard:
 
     tombstones: tuple[Written, ...] = ()
     unreadable: tuple[Damage, ...] = ()
-
-    @property
-    def names(self) -> set[str]:
-        """The names of all tombstones there are."""
-        return {*(stone.name for stone in self.tombstones), *(damage.object_name for damage in self.unreadable)}
+    names: frozenset[ObjectName] = frozenset()
+    """All that lay there, be it a tombstone of ours or not."""
 
     @cached_property
     def condemned(self) -> dict[ObjectName, datetime]:
@@ -124,12 +121,13 @@ class Graveyard:
 def read_graveyard(store: ReadStore, ring: KeyRing) -> Graveyard:
     """Read all tombstones. Raises StoreError."""
     stones, unreadable = [], []
-    for info, body in _bodies(store, ring, "tombstones/", "T", Tombstone):
+    listed = list(store.list("tombstones/"))
+    for info, body in _bodies(store, ring, listed, "T", Tombstone):
         if isinstance(body, Damage):
             unreadable.append(body)
         else:
             stones.append(Written(info.name, info.modified, body))
-    return Graveyard(tuple(stones), tuple(unreadable))
+    return Graveyard(tuple(stones), tuple(unreadable), frozenset(info.name for info in listed))
 
 
 def write_tombstone(store: WriteStore, ring: KeyRing, clock: Clock, stone: Tombstone) -> Written:
@@ -159,7 +157,7 @@ def read_holds(store: ReadStore, ring: KeyRing) -> Holds:
     """Read the holds in force: those that no release names, in whatever order they come. Raises StoreError."""
     found: dict[ObjectName, Hold] = {}
     unreadable = []
-    for info, body in _bodies(store, ring, "holds/", "H", Hold):
+    for info, body in _bodies(store, ring, list(store.list("holds/")), "H", Hold):
         if isinstance(body, Damage):
             unreadable.append(body)
         else:
@@ -188,9 +186,9 @@ def write_hold(
 
 
 def _bodies(
-    store: ReadStore, ring: KeyRing, prefix: str, kind: Kind, model: type[RecordT]
+    store: ReadStore, ring: KeyRing, listed: Iterable[ObjectInfo], kind: Kind, model: type[RecordT]
 ) -> Iterator[tuple[ObjectInfo, RecordT | Damage]]:
-    for info in list(store.list(prefix)):
+    for info in listed:
         try:
             data = store.get(info.name)
             if not data.startswith(MAGIC):

@@ -100,7 +100,6 @@ class VaultWriter:
         vault.refresh()
         self._known_stones = graves.names
         self._based_on = vault.index.objects()
-        self._newest_put: ObjectName | None = None
         self.vanished = _vanished(vault) - graves.condemned.keys()
         """Packs and meta objects that an index names, no prune condemned, and the store no longer holds whole."""
         self._absent = self.vanished | (graves.condemned.keys() & {name for name, _ in vault.index.packs()})
@@ -211,7 +210,6 @@ class VaultWriter:
                 name = ObjectName(f"index/{new_name(self._clock.now())}")
                 self._store.put(name, seal_index(self._ring, name, entries))
                 self._vault.index.add(name, entries)
-                self._newest_put = name
             self._based_on |= self._vault.index.objects()
             with self._lock:
                 self._meta, self._meta_octets, self._uses = {}, 0, {}
@@ -227,27 +225,34 @@ class VaultWriter:
             return []
         # The time of the look, so that a snapshot that came long after it can be told (Standing.late).
         moment = self._clock.now()
-        self._look(committed=False)
+        self._look(None)
         made = [self._write_snapshot(draft, moment) for draft in drafts]
-        self._newest_put = snapshot_name(made[-1].account_id, made[-1].id)
-        self._look(committed=True)
+        self._look(snapshot_name(made[-1].account_id, made[-1].id))
         return made
 
-    def _look(self, *, committed: bool) -> None:
-        """See whether maintenance has left alone what the run relies on; once in a flush or batch, the put is fresh."""
-        put, self._newest_put = self._newest_put, None
-        vanished = self._based_on - {info.name for info in self._store.list("index/")}
-        stones = [info for info in self._store.list("tombstones/") if info.name not in self._known_stones]
-        if vanished or (stones and not self._young(stones, put)):
-            raise Overtaken(committed=committed)
+    def _look(self, written: ObjectName | None) -> None:
+        """See whether maintenance has left alone what the run relies on, before snapshots or once they are `written`.
 
-    def _young(self, stones: Sequence[ObjectInfo], put: ObjectName | None) -> bool:
-        """Compare tombstones with what the store says of the object just written; where there is none, with nothing."""
+        Tombstones first: what they no longer tell, because all of it is gone, the index no longer names either.
+        """
+        stones = [info for info in self._store.list("tombstones/") if info.name not in self._known_stones]
+        vanished = self._based_on - {info.name for info in self._store.list("index/")}
+        if vanished or (stones and not self._young(stones, written or self._write_nothing())):
+            raise Overtaken(committed=written is not None)
+
+    def _young(self, stones: Sequence[ObjectInfo], written: ObjectName) -> bool:
+        """Say whether tombstones were young when an object was written. It was after we saw them, or is a snapshot."""
         try:
-            now = self._store.stat(put).modified if put else None
+            now = self._store.stat(written).modified
         except ObjectMissing:
-            now = None  # it came and went
-        return now is not None and all(now - stone.modified <= GRACE / 2 for stone in stones)
+            return False  # it came and went
+        return all(now - stone.modified <= GRACE / 2 for stone in stones)
+
+    def _write_nothing(self) -> ObjectName:
+        """Write an index object that names nothing, for the store to say what time it is."""
+        name = ObjectName(f"index/{new_name(self._clock.now())}")
+        self._store.put(name, seal_index(self._ring, name, []))
+        return name
 
     def _write_snapshot(self, draft: SnapshotDraft, moment: datetime) -> Snapshot:
         account = self._ring.account_id(draft.account)

@@ -443,3 +443,13 @@ def test_a_snapshot_that_lacks_mail_keeps_every_whole_one() -> None:
     archive.prune_until_settled(LAST)
     archive.assert_sound()
     assert len(archive.snapshots()) == 1
+
+
+def test_what_lies_among_the_tombstones_and_is_none_stops_nobody() -> None:
+    archive = grown(3)
+    archive.store.put(ObjectName("tombstones/20240101T000000Z-00000000"), b"not one of ours")
+    archive.clock.pass_(days=3)
+    archive.backup({**{n: plain_mail(n) for n in range(1, 5)}, 5: attached(5)})
+    archive.prune_until_settled(LAST)
+    archive.assert_sound()
+    assert len(archive.snapshots()) == 1
