@@ -39,7 +39,7 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 
 test: check
-	scripts/system-packages.sh $(filter-out $(subst $(comma), ,$(RESTANTE_TEST_WITHOUT)),dovecot cyrus courier imap4d postfix exim sendmail bench)
+	scripts/system-packages.sh $(filter-out $(subst $(comma), ,$(RESTANTE_TEST_WITHOUT)),dovecot cyrus courier imap4d postfix exim sendmail ministack bench)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 format: $(INSTALLED)

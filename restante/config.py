@@ -121,6 +121,22 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Lock(Section):
+    """S3 Object Lock."""
+
+    mode: Literal["governance", "compliance"] = Field(
+        description="`governance`: who has a special right can delete sooner; `compliance`: nobody can.",
+        examples=["compliance"],
+    )
+    days: int = Field(
+        ge=1,
+        le=36500,
+        description="For how many days everything written can't be deleted. `restante prune` extends that for what is "
+        "still needed; what has expired stays, and is paid for, until its days are over.",
+        examples=[30],
+    )
+
+
 class Vault(Section):
     """Where the mail is kept, and what opens it."""
 
@@ -151,6 +167,11 @@ class Vault(Section):
         description="Key file of `restante key export`. With the backup-only one this host can back up but not read.",
         examples=["/run/secrets/vault-backup.key"],
         json_schema_extra=live,
+    )
+    object_lock: Lock | None = Field(
+        None,
+        description="Keep everything in the vault from deletion, in a bucket made with Object Lock. Proven at `init`, "
+        "at each backup and when the service starts, by trying to delete a probe. For this URL only.",
     )
 
 

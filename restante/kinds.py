@@ -13,6 +13,7 @@ from backup.turns import Turns
 from restante.config import Job, Kind
 from restante.history import History
 from restante.judging import fair_order
+from restante.locking import pruned
 from restante.progress import Lines
 from restante.vanished import vanished
 from restante.wiring import Wiring
@@ -120,10 +121,16 @@ def _prune(task: Task) -> Result:
 
     wiring = task.wiring
     progress = _Stoppable(Lines("pruning", job=task.job.name), task.stop)
-    report = run_prune(wiring.vault, wiring.store, wiring.retention, clock=task.clock, progress=progress)
+    report, extended = pruned(
+        wiring,
+        task.clock,
+        lambda: run_prune(wiring.vault, wiring.store, wiring.retention, clock=task.clock, progress=progress),
+    )
     ring = wiring.vault.ring
     for account in report.suspended:
         structlog.get_logger().warning("expiry suspended", job=task.job.name, account=ring.account_id(account)[:12])
+    if extended is not None and extended.refused:
+        structlog.get_logger().warning("locks not extended", job=task.job.name, objects=len(extended.refused))
     figures = {
         "snapshots_kept": sum(s.keep for s in report.snapshots),
         "condemned_objects": report.condemned,
@@ -131,8 +138,9 @@ def _prune(task: Task) -> Result:
         "freed_bytes": report.octets_freed,
         "waiting_objects": report.waiting,
         "accounts_suspended": len(report.suspended),
+        **({"locks_extended": extended.extended, "locks_refused": len(extended.refused)} if extended else {}),
     }
-    return Result("complete", figures)
+    return Result("partial" if extended and extended.refused else "complete", figures)
 
 
 def _drill(task: Task) -> Result:

@@ -22,11 +22,12 @@ from restante.config import Job
 from restante.errors import Exit, UsageTrouble
 from restante.history import History, read_history
 from restante.kinds import Result, Task, run_task
+from restante.locking import prove_or_log
 from restante.logs import why
 from restante.schedule import first_time, trigger_of
 from restante.state import JobState, State
 from restante.wiring import Wiring
-from vault.clock import Clock
+from vault.clock import Clock, SystemClock
 from vault.records import RunRecord, rfc3339, write_run
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def ready(wiring: Wiring) -> Wiring:
     for job in scheduled(wiring):
         if job.does == "backup":
             wiring.accounts([], job.name)
+    prove_or_log(wiring, SystemClock())
     reads_mail = wiring.vault.can_read_mail
     wiring.close()
     blind = [job.name for job in scheduled(wiring) if job.does == "drill"]

@@ -19,10 +19,12 @@ from restante.errors import UsageTrouble
 from restante.loading import Loaded, find_config, load_config
 from restante.secrets import login_of, url_login, vault_secret
 from restante.servers import ServerAccount, server_accounts
+from vault.clock import SystemClock
 from vault.errors import StoreError
 from vault.slots import Secret
-from vault.stores import open_store
+from vault.stores import open_locked_store, open_store
 from vault.stores.base import FullStore
+from vault.stores.locked import ObjectLock
 from vault.vault import Vault, open_vault
 
 
@@ -86,9 +88,20 @@ class Wiring:
     def store(self) -> FullStore:
         """The vault's store. Raises UsageTrouble on a URL that names none."""
         try:
-            return open_store(self.vault_url)
+            lock = self._object_lock
+            return open_locked_store(self.vault_url, lock, SystemClock()) if lock else open_store(self.vault_url)
         except StoreError as error:  # it connects to nothing yet, so it can only be the URL
             raise UsageTrouble(error.message, hint=error.hint) from None
+
+    @property
+    def _object_lock(self) -> ObjectLock | None:
+        """The lock that the configuration wants on its own vault."""
+        if self.loaded is None or self.vault_url != self.loaded.config.vault.url:
+            return None
+        told = self.loaded.config.vault.object_lock
+        if told is None:
+            return None
+        return ObjectLock("COMPLIANCE" if told.mode == "compliance" else "GOVERNANCE", timedelta(days=told.days))
 
     @cached_property
     def secret(self) -> Secret:

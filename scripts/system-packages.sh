@@ -1,8 +1,9 @@
 #!/bin/sh
 # Puts what the tests and the bench need of Debian's packages on this machine.
-#   scripts/system-packages.sh [dovecot] [cyrus] [courier] [imap4d] [postfix] [exim] [sendmail] [rclone] [bench] [python]     (default: the mail servers)
+#   scripts/system-packages.sh [dovecot] [cyrus] [courier] [imap4d] [postfix] [exim] [sendmail] [ministack] [rclone] [bench] [python]     (default: all servers)
 # Installs as root or with `sudo -n`; otherwise prints the one line to run, and fails.
 # Servers that Debian won't install beside Dovecot are only unpacked, below .cache/servers.
+# MiniStack demands one version of botocore, so it gets an environment of its own there.
 set -eu
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache/servers
@@ -25,7 +26,9 @@ sendmail_unpacked="sendmail-bin sendmail-base sendmail-cf"
 bench="restic isync"
 python="python3-venv"
 
-[ $# -gt 0 ] || set -- dovecot cyrus courier imap4d postfix exim sendmail
+ministack="python3-venv"
+
+[ $# -gt 0 ] || set -- dovecot cyrus courier imap4d postfix exim sendmail ministack
 packages=""
 for wish in "$@"; do
   case $wish in
@@ -36,10 +39,11 @@ for wish in "$@"; do
     postfix) packages="$packages $postfix" ;;
     exim) packages="$packages $exim" ;;
     sendmail) packages="$packages $sendmail" ;;
+    ministack) packages="$packages $ministack" ;;
     bench) packages="$packages $bench" ;;
     python) packages="$packages $python" ;;
     rclone) echo "rclone comes with the Python packages: make install" ;;
-    *) echo "usage: $0 [dovecot] [cyrus] [courier] [imap4d] [postfix] [exim] [sendmail] [rclone] [bench] [python]" >&2; exit 2 ;;
+    *) echo "usage: $0 [dovecot] [cyrus] [courier] [imap4d] [postfix] [exim] [sendmail] [ministack] [rclone] [bench] [python]" >&2; exit 2 ;;
   esac
 done
 
@@ -111,5 +115,12 @@ for wish in "$@"; do
       id Debian-exim >/dev/null 2>&1 || make_account Debian-exim
       ;;
     sendmail) unpack sendmail "$sendmail_unpacked" ;;
+    ministack)
+      [ -x "$cache/ministack/bin/ministack" ] || {
+        echo "installing MiniStack below $cache/ministack"
+        python3 -m venv "$cache/ministack"
+        "$cache/ministack/bin/pip" install --quiet "ministack>=1.5.33,<2"
+      }
+      ;;
   esac
 done

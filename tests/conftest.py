@@ -16,6 +16,7 @@ from tests.servers import (
     DovecotServer,
     EximServer,
     Imap4dServer,
+    MiniStack,
     PostfixServer,
     RcloneS3,
     SendmailServer,
@@ -135,3 +136,19 @@ def s3(_s3: RcloneS3, monkeypatch: pytest.MonkeyPatch) -> RcloneS3:
     for name, value in _s3.environment.items():
         monkeypatch.setenv(name, value)
     return _s3
+
+
+@pytest.fixture(scope="session")
+def _ministack() -> Iterator[MiniStack]:
+    _wanted("ministack")
+    server = MiniStack.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def locking(_ministack: MiniStack, monkeypatch: pytest.MonkeyPatch) -> MiniStack:
+    """Give an S3 server with versions and Object Lock. Shared: use a bucket of your own."""
+    for name, value in _ministack.environment.items():
+        monkeypatch.setenv(name, value)
+    return _ministack

@@ -8,6 +8,7 @@ import typer
 
 from backup import AccountReport, BackupReport, run_backup
 from restante.errors import Exit
+from restante.locking import prove_or_warn
 from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, duration, print_json, print_line, print_table, say, size
 from restante.progress import watched
@@ -38,6 +39,7 @@ def backup(
     """Back up accounts: those named, those of a job, or all of the configuration."""
     wiring = Wiring(config, vault)
     sources = wiring.accounts(accounts or [], job)
+    prove_or_warn(wiring, SystemClock())
     opened, options = wiring.vault, wiring.backup_options(job)
     gone = vanished(opened, job or "", [source.account for source in sources]) if not accounts else []
     with stopping() as stop, watched("backing up", quiet=as_json) as progress:

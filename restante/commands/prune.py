@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restante.errors import Exit, UsageTrouble
+from restante.locking import pruned
 from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, print_json, print_line, print_table, say, size
 from restante.progress import watched
@@ -35,23 +36,38 @@ def prune(
     from backup.prune import run_prune
 
     wiring = Wiring(config, vault)
-    opened = wiring.vault
-    with watched("pruning", quiet=as_json) as progress:
-        report = run_prune(
-            opened,
-            wiring.store,
-            wiring.retention,
-            clock=SystemClock(),
-            acknowledged=acknowledge or (),
-            dry_run=dry_run,
-            progress=progress,
-        )
-    print_json(prune_document(report)) if as_json else _print(report, dry_run=dry_run)
+    opened, clock = wiring.vault, SystemClock()
+
+    def work() -> PruneReport:
+        with watched("pruning", quiet=as_json) as progress:
+            return run_prune(
+                opened,
+                wiring.store,
+                wiring.retention,
+                clock=clock,
+                acknowledged=acknowledge or (),
+                dry_run=dry_run,
+                progress=progress,
+            )
+
+    report, extended = (work(), None) if dry_run else pruned(wiring, clock, work)
+    document = prune_document(report)
+    if extended is not None:
+        document |= {"locks_extended": extended.extended, "locks_refused": len(extended.refused)}
+        document["status"] = "partial" if extended.refused else "complete"
+    print_json(document) if as_json else _print(report, dry_run=dry_run)
+    if extended is not None and not as_json:
+        print_line(f"{count(extended.extended, 'lock')} extended.")
     for account in report.suspended:
         say(f"warning: over half of the mail of {account} went at once, so its snapshots do not expire")
         say(f"hint: if that is right: restante prune --acknowledge {account}")
     for note in report.notes:
         say(f"note: {note}")
+    if extended is not None and extended.refused:
+        first = extended.refused[0]
+        say(f"error: the store refused to extend {count(len(extended.refused), 'lock')}, the first of {first}")
+        say("hint: give the right s3:PutObjectRetention, and see docs/permissions.md")
+        raise typer.Exit(Exit.PARTIAL)
     raise typer.Exit(Exit.COMPLETE)
 
 

@@ -7,6 +7,7 @@ from tests.servers.dovecot import DovecotServer
 from tests.servers.exim import EximServer
 from tests.servers.imap4d import Imap4dServer
 from tests.servers.maildir import Mail, deliver, maildir
+from tests.servers.ministack import MiniStack
 from tests.servers.postfix import PostfixServer
 from tests.servers.rclone import RcloneS3
 from tests.servers.sendmail import SendmailServer
@@ -20,6 +21,7 @@ __all__ = [
     "Imap4dServer",
     "ImapServer",
     "Mail",
+    "MiniStack",
     "PostfixServer",
     "RawImap",
     "RcloneS3",

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from vault.clock import Clock
 from vault.errors import StoreError
-from vault.stores.base import FullStore
+from vault.stores.base import FullStore, LockStore
 from vault.stores.local import LocalStore
+from vault.stores.locked import LockedStore, ObjectLock
 
 _QUERY = {"endpoint_url", "region", "storage_class", "lock", "patience"}
 
@@ -33,7 +35,21 @@ def open_store(url: str) -> FullStore:
     raise StoreError(f"{url} names no store", hint=_HINT)
 
 
-def _open_s3(bucket: str, prefix: str, query: dict[str, str]) -> FullStore:
+def open_locked_store(url: str, lock: ObjectLock, clock: Clock) -> LockedStore:
+    """Return the same for a bucket with Object Lock, where everything written is locked. Connects to nothing yet.
+
+    Raises StoreError on nonsense, and on a directory, which keeps no locks.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "s3":
+        hint = "use a bucket with Object Lock, or take object_lock out of the configuration"
+        raise StoreError(f"{url} is no bucket, so it can't keep objects from deletion", hint=hint)
+    query = dict(parse_qsl(parts.query)) | {"lock": lock.mode}
+    open_store(url)  # whatever is wrong with the URL is told there
+    return LockedStore(_open_s3(parts.netloc, unquote(parts.path).strip("/"), query), lock, clock)
+
+
+def _open_s3(bucket: str, prefix: str, query: dict[str, str]) -> LockStore:
     # boto3 takes a third of a second to import, which a vault in a directory need not pay.
     from vault.stores.s3 import PATIENCE_SECONDS, S3Place, S3Store
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from vault.ids import ObjectName
+
+LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,14 @@ class ObjectInfo:
     name: ObjectName
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """What a bucket says that it does against deletion; None where it does not tell."""
+
+    versioned: bool | None
+    lockable: bool | None
 
 
 class ReadStore(Protocol):
@@ -55,3 +65,13 @@ class FullStore(WriteStore, Protocol):
 
     def delete(self, name: ObjectName) -> None:
         """Remove one object; absent is fine. Raises StoreError where the store refuses (a lock, missing rights)."""
+
+
+class LockStore(FullStore, Protocol):
+    """The same where objects can be kept from deletion until a time."""
+
+    def locked_until(self, name: ObjectName) -> datetime | None:
+        """Return the end of an object's lock, or None where the store tells of none. Raises ObjectMissing."""
+
+    def extend(self, name: ObjectName, retain_until: datetime) -> None:
+        """Keep an object from deletion for longer. Raises ObjectMissing; StoreError where the store refuses."""

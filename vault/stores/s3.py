@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import stamina
@@ -35,20 +35,21 @@ from botocore.exceptions import (
 
 from vault.errors import ObjectCutShort, ObjectMissing, StoreError, StoreUnavailable
 from vault.ids import ObjectName
-from vault.stores.base import ObjectInfo
+from vault.stores.base import LockMode, ObjectInfo, Protection
 from vault.stores.names import check_name, is_name
+from vault.stores.versions import Versions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 ResultT = TypeVar("ResultT")
 _log = logging.getLogger(__name__)
-LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 
 PATIENCE_SECONDS = 600.0
 _OVERLOADED = {500, 502, 503, 504, 429}
 _OVERLOADED_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "BadDigest"}
-_MISSING = {"NoSuchKey", "404", "NotFound"}
+_MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 _CUT_SHORT = {"InvalidRange", "416"}
 
 
@@ -58,7 +59,10 @@ stamina.instrumentation.set_on_retry_hooks(())
 
 @dataclass(frozen=True, slots=True)
 class S3Place:
-    """Where a vault lies in S3, as its URL says it. `patience` bounds the seconds that one call may be retried."""
+    """Where a vault lies in S3, as its URL says it. `patience` bounds the seconds that one call may be retried.
+
+    With `lock`, first versions are read and deleted by their ids, whatever came over them (vault/stores/versions.py).
+    """
 
     bucket: str
     prefix: str = ""
@@ -86,6 +90,7 @@ class S3Store:
         self._lock = threading.Lock()
         self._answered = False
         self._waiting = False
+        self._versions = Versions(place.bucket, self._ask) if place.lock else None
 
     @property
     def url(self) -> str:
@@ -120,19 +125,20 @@ class S3Store:
             return b""
         key = self._key(name)
         end = None if length is None else start + length
-        data = self._try(f"read {name} from", lambda: self._read(key, start, end))
+        which = self._which(key)
+        data = self._try(f"read {name} from", lambda: self._read(key, start, end, which))
         if end is not None and len(data) != length:
             raise ObjectCutShort(f"{name} in {self.url} ends before octet {end}", hint=_CHECK)
         return data
 
-    def _read(self, key: str, start: int, end: int | None) -> bytes:
+    def _read(self, key: str, start: int, end: int | None, which: dict[str, Any]) -> bytes:
         """Fetch once, with a range only where one is wanted: some stores answer `bytes=0-` of nothing with 416."""
         bucket = self._place.bucket
         if start or end is not None:
             span = f"bytes={start}-{'' if end is None else end - 1}"
-            answer = self._client.get_object(Bucket=bucket, Key=key, Range=span)
+            answer = self._client.get_object(Bucket=bucket, Key=key, Range=span, **which)
         else:
-            answer = self._client.get_object(Bucket=bucket, Key=key)
+            answer = self._client.get_object(Bucket=bucket, Key=key, **which)
         # Not `with answer["Body"]`: that hands out the raw stream, whose errors nobody translates.
         with closing(answer["Body"]) as body:
             data: bytes = body.read()
@@ -148,6 +154,12 @@ class S3Store:
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield every object whose name starts with `prefix`; a page that fails raises."""
         root = self._root
+        if self._versions is not None:
+            for version in self._versions.list(root + prefix):
+                name = version.key[len(root) :]
+                if is_name(name):
+                    yield ObjectInfo(ObjectName(name), version.size, version.modified)
+            return
         token: dict[str, str] = {}
         while True:
             page = self._try("list", lambda token=token: self._client.list_objects_v2(  # type: ignore[misc]
@@ -167,13 +179,53 @@ class S3Store:
 
     def stat(self, name: ObjectName) -> ObjectInfo:
         """Say what the store knows of one object."""
-        key = self._key(name)
-        head = self._try(f"look at {name} in", lambda: self._client.head_object(Bucket=self._place.bucket, Key=key))
+        head = self._head(name)
         return ObjectInfo(name, head["ContentLength"], head["LastModified"])
+
+    def _head(self, name: ObjectName) -> HeadObjectOutputTypeDef:
+        key = self._key(name)
+        which = self._which(key)
+        return self._try(
+            f"look at {name} in", lambda: self._client.head_object(Bucket=self._place.bucket, Key=key, **which)
+        )
+
+    def locked_until(self, name: ObjectName) -> datetime | None:
+        """Return the end of an object's lock, or None where the store tells of none."""
+        return self._head(name).get("ObjectLockRetainUntilDate")
+
+    def extend(self, name: ObjectName, retain_until: datetime) -> None:
+        """Keep the first version of an object from deletion for longer."""
+        assert self._place.lock is not None, "only a store with a lock is asked to extend it"
+        key = self._key(name)
+        which, retention = self._which(key), {"Mode": self._place.lock, "RetainUntilDate": retain_until}
+        self._try(
+            f"extend the lock of {name} in",
+            lambda: self._client.put_object_retention(
+                Bucket=self._place.bucket, Key=key, Retention=retention, **which  # type: ignore[arg-type]
+            ),
+        )  # fmt: skip
+
+    def protection(self) -> Protection:
+        """Say what the bucket does against deletion, as far as it tells."""
+        bucket = self._place.bucket
+        try:
+            versions = self._try("ask about", lambda: self._client.get_bucket_versioning(Bucket=bucket))
+            versioned: bool | None = versions.get("Status") == "Enabled"
+        except StoreError:
+            versioned = None
+        try:
+            told = self._try("ask about", lambda: self._client.get_object_lock_configuration(Bucket=bucket))
+            lockable: bool | None = told.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled"
+        except StoreError as error:
+            lockable = False if "ObjectLockConfigurationNotFound" in error.message else None
+        return Protection(versioned, lockable)
 
     def delete(self, name: ObjectName) -> None:
         """Remove one object; absent is fine."""
         key = self._key(name)
+        if self._versions is not None:
+            self._versions.delete(key)
+            return
         self._try(f"delete {name} from", lambda: self._client.delete_object(Bucket=self._place.bucket, Key=key))
 
     @property
@@ -182,6 +234,13 @@ class S3Store:
 
     def _key(self, name: ObjectName) -> str:
         return self._root + check_name(name)
+
+    def _which(self, key: str) -> dict[str, Any]:
+        """Return what names the version to read: the first where there may be several, else whatever there is."""
+        return {"VersionId": self._versions.first(key)} if self._versions is not None else {}
+
+    def _ask(self, deed: str, call: Callable[[S3Client], ResultT]) -> ResultT:
+        return self._try(deed, lambda: call(self._client))
 
     @cached_property
     def _client(self) -> S3Client:
