@@ -20,6 +20,7 @@ from restante.commands import (
     browse,
     check,
     config,
+    copy,
     demo,
     drill,
     index,
@@ -53,6 +54,7 @@ app.command()(browse.cat)
 app.command()(browse.diff)
 app.command()(restore.restore)
 app.command()(check.check)
+app.command()(copy.copy)
 app.command()(drill.drill)
 app.command()(prune.prune)
 app.command()(prune.hold)

@@ -111,7 +111,7 @@ Span = Annotated[
     timedelta, BeforeValidator(_span), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhdw]$"})
 ]
 Share = Annotated[float, BeforeValidator(_percent), WithJsonSchema({"type": "string", "pattern": "^[0-9.]+%?$"})]
-Kind = Literal["backup", "check", "prune", "drill"]
+Kind = Literal["backup", "check", "prune", "drill", "copy"]
 RPO = "How old the newest complete snapshot may get before `restante status` and the service call it late"
 
 
@@ -172,6 +172,32 @@ class Vault(Section):
         None,
         description="Keep everything in the vault from deletion, in a bucket made with Object Lock. Proven at `init`, "
         "at each backup and when the service starts, by trying to delete a probe. For this URL only.",
+    )
+
+
+class Replica(Section):
+    """A second site: another place with a copy of the vault, opened by the same secrets."""
+
+    name: Label = Field(description="What `restante copy --to` and messages call it.", examples=["offsite"])
+    url: VaultUrl = Field(
+        description="Where it lies, as for the vault; with a storage class of its own, if need be.",
+        examples=["s3://acme-mail-copy/prod?region=eu-north-1&storage_class=STANDARD_IA"],
+    )
+    profile: str | None = Field(
+        None,
+        description="Profile of AWS's configuration with its S3 credentials. Default: the vault's own credentials.",
+        examples=["offsite"],
+        json_schema_extra=live,
+    )
+    access_key_env: str | None = Field(
+        None,
+        description="Instead: name of the environment variable with its S3 access key.",
+        examples=["OFFSITE_ACCESS_KEY"],
+    )
+    secret_key_env: str | None = Field(
+        None,
+        description="Name of the environment variable with the secret key that goes with it.",
+        examples=["OFFSITE_SECRET_KEY"],
     )
 
 
@@ -379,8 +405,8 @@ class Job(Section):
     does: Kind = Field(
         "backup",
         description="What the job does: backup, check (prove that the vault holds what it should), prune (apply "
-        "retention; best once a day), or drill (restore to a throw-away place, compare, and tell how long all would "
-        "take).",
+        "retention; best once a day), drill (restore to a throw-away place, compare, and tell how long all would "
+        "take), or copy (bring to each of the replicas what it lacks).",
         examples=["check"],
     )
     accounts: list[str] = Field(
@@ -452,6 +478,10 @@ class Config(Section):
     vault: Vault = Field(description="Where the mail is kept, and what opens it.")
     accounts: list[Account] = Field(default=[], description="The mail accounts to back up.", json_schema_extra=live)
     servers: list[Server] = Field(default=[], description="Whole mail servers to back up.")
+    replicas: list[Replica] = Field(
+        default=[],
+        description="Second sites. Nothing is ever deleted or overwritten there by `restante copy`.",
+    )
     jobs: list[Job] = Field(
         default=[],
         description="Groups of accounts that are backed up together. Without jobs, `restante backup` takes them all.",

@@ -37,6 +37,7 @@ def contradictions(raw: Any) -> Iterator[Contradiction]:
     yield from _twice(accounts, "accounts")
     yield from _twice(jobs, "jobs")
     yield from _twice(servers, "servers")
+    yield from _replicas(_items(raw, "replicas"), jobs)
     for section, holders in (("accounts", accounts), ("servers", servers)):
         for number, holder in enumerate(holders):
             yield from _secrets(holder, (section, number))
@@ -60,6 +61,19 @@ def _secrets(holder: dict[str, Any], path: Loc) -> Iterator[Contradiction]:
         if not any(microsoft.get(name) is not None for name in CLIENT_SECRETS):
             told = "it does not say where the client secret comes from"
             yield Contradiction(where, told, f"set one of {', '.join(CLIENT_SECRETS)}")
+
+
+def _replicas(replicas: list[dict[str, Any]], jobs: list[dict[str, Any]]) -> Iterator[Contradiction]:
+    yield from _twice(replicas, "replicas")
+    for number, replica in enumerate(replicas):
+        where = ("replicas", number)
+        yield from _too_many(replica, where, ("profile", "access_key_env"))
+        if (replica.get("access_key_env") is None) != (replica.get("secret_key_env") is None):
+            told = "access_key_env and secret_key_env go together"
+            yield Contradiction(where, told, "set both, or neither")
+    for number, job in enumerate(jobs):
+        if job.get("does") == "copy" and not replicas:
+            yield Contradiction(("jobs", number, "does"), "there is no replica to copy to", "name one under `replicas`")
 
 
 def _users(server: dict[str, Any], path: Loc) -> Iterator[Contradiction]:

@@ -18,6 +18,7 @@ from restante.progress import Lines
 from restante.vanished import vanished
 from restante.wiring import Wiring
 from vault.clock import Clock, Progress
+from vault.errors import Trouble
 from vault.keys import KeyRing
 
 
@@ -164,6 +165,34 @@ def _drill(task: Task) -> Result:
     return Result(report.status, figures, recorded=True)
 
 
+def _copy(task: Task) -> Result:
+    """Bring each replica what it lacks; one that can't be reached keeps none of the others waiting."""
+    from vault.copy import CopyReport, copy_vault
+
+    wiring, progress = task.wiring, Lines("copying", job=task.job.name)
+    reports: list[CopyReport] = []
+    failed: Trouble | None = None
+    for replica in wiring.replicas:
+        try:
+            store = wiring.replica(replica.name)
+            reports.append(copy_vault(wiring.store, wiring.vault.ring, store, progress=progress, stop=task.stop))
+        except Trouble as error:
+            structlog.get_logger().warning("copy failed", job=task.job.name, replica=replica.name, error=error.message)
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    if task.stop.is_set():
+        raise Stopped
+    figures = {
+        "copied_objects": sum(report.copied for report in reports),
+        "copied_bytes": sum(report.octets for report in reports),
+        "skipped_objects": sum(report.skipped for report in reports),
+        "damaged_objects": sum(len(report.damage) for report in reports),
+        "lag_seconds": max((report.lag for report in reports), default=0.0),
+    }
+    return Result("damaged" if figures["damaged_objects"] else "complete", figures)
+
+
 class _Stoppable:
     """Progress that ends work which has nothing to save, by raising Stopped."""
 
@@ -191,4 +220,5 @@ KINDS: dict[Kind, Callable[[Task], Result]] = {
     "check": _check,
     "prune": _prune,
     "drill": _drill,
+    "copy": _copy,
 }

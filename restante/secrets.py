@@ -14,11 +14,12 @@ from pathlib import Path
 from imap.errors import LoginRefused
 from imap.model import Login
 from imap.model import Secret as SecretGiver
-from restante.config import Account, Microsoft, OAuth2, Server, Vault
+from restante.config import Account, Microsoft, OAuth2, Replica, Server, Vault
 from restante.errors import UsageTrouble
 from restante.loading import Loaded
 from restante.tokens import GoogleTokens, MicrosoftTokens, Tokens
 from vault.slots import KeyFile, Passphrase, RecoveryKey, Secret
+from vault.stores.credentials import Credentials
 
 COMMAND_SECONDS = 60
 MIN_PASSPHRASE = 8
@@ -131,6 +132,13 @@ def vault_secret(loaded: Loaded | None) -> Secret:
         hint = "set RESTANTE_PASSPHRASE_FILE or RESTANTE_KEY_FILE, or run this on a terminal"
         raise UsageTrouble("nothing was given to open the vault with", hint=hint)
     return as_secret(typed)
+
+
+def replica_credentials(replica: Replica) -> Credentials:
+    """Return what a second site is reached with. Raises UsageTrouble where a variable is empty."""
+    named = (("S3 access key", replica.access_key_env), ("S3 secret key", replica.secret_key_env))
+    access, secret = (Origin(what, env).read() if env else None for what, env in named)
+    return Credentials(replica.profile, access, secret)
 
 
 def _vault_origin(loaded: Loaded, vault: Vault) -> Origin:

@@ -57,6 +57,9 @@ def ready(wiring: Wiring) -> Wiring:
     for job in scheduled(wiring):
         if job.does == "backup":
             wiring.accounts([], job.name)
+        if job.does == "copy":
+            for replica in wiring.replicas:
+                wiring.replica(replica.name)
     prove_or_log(wiring, SystemClock())
     reads_mail = wiring.vault.can_read_mail
     wiring.close()

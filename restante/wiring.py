@@ -13,11 +13,11 @@ from pathlib import Path
 from backup import BackupOptions, SourceAccount
 from backup.retention import Policy
 from imap.url import parse_url
-from restante.config import Account, Job, Limits
+from restante.config import Account, Job, Limits, Replica
 from restante.endpoints import acting_for, endpoint_of
 from restante.errors import UsageTrouble
 from restante.loading import Loaded, find_config, load_config
-from restante.secrets import login_of, url_login, vault_secret
+from restante.secrets import login_of, replica_credentials, url_login, vault_secret
 from restante.servers import ServerAccount, server_accounts
 from vault.clock import SystemClock
 from vault.errors import StoreError
@@ -102,6 +102,26 @@ class Wiring:
         if told is None:
             return None
         return ObjectLock("COMPLIANCE" if told.mode == "compliance" else "GOVERNANCE", timedelta(days=told.days))
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """The second sites of the configuration."""
+        return self.loaded.config.replicas if self.loaded is not None else []
+
+    def replica(self, place: str) -> FullStore:
+        """Return the store of a second site, by its name in the configuration or by URL. Raises UsageTrouble."""
+        known = next((one for one in self.replicas if place in (one.name, one.url)), None)
+        if known is None and "://" not in place:
+            hint = _suggestion(place, [one.name for one in self.replicas], "replica")
+            raise UsageTrouble(f"no replica is called {place}", hint=hint)
+        url = known.url if known else place
+        try:
+            store = open_store(url, replica_credentials(known) if known else None)
+        except StoreError as error:
+            raise UsageTrouble(error.message, hint=error.hint) from None
+        if store.url == self.store.url and (url.startswith("file:") or url == self.vault_url):
+            raise UsageTrouble(f"{store.url} is the vault itself", hint="name another place")
+        return store
 
     @cached_property
     def secret(self) -> Secret:

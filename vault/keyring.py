@@ -98,7 +98,7 @@ def unlock(store: ReadStore, secret: Secret) -> KeyRing:
     if not slots and not any(files.values()):
         raise _no_vault(store, damaged=bool(files))
     ring = _ring(store, files, slots, secret)
-    believed = [words for words in files.values() if words and _believed(ring, words)]
+    believed = [words for words in files.values() if words and is_believed(ring, words)]
     for words in believed:
         _refuse_unknown_format(store, words)
     if ring.public.octets not in {words.content_key for words in believed}:
@@ -115,9 +115,29 @@ def doubts(store: ReadStore, ring: KeyRing) -> dict[ObjectName, str]:
     for name, words in files.items():
         if words is None:
             found[name] = "it can't be read"
-        elif not _believed(ring, words):
+        elif not is_believed(ring, words):
             found[name] = "it was altered: it is not what the holder of the keys wrote"
     return found
+
+
+def is_vault_file(name: ObjectName) -> bool:
+    """Say whether a vault file bears such a name."""
+    return name == VAULT_FILE or _LATER_FILE.fullmatch(name) is not None
+
+
+def refuse_another(store: ReadStore, vault_id: bytes, *, empty: bool) -> None:
+    """Raise VaultError where a place holds another vault than this one, or no vault; `empty` lets it hold nothing."""
+    words = [*_vault_files(store).values(), *_slots(store)]
+    told = {one.vault for one in words if one}
+    if told == {vault_id.hex()}:
+        return
+    if told:
+        hint = "name a copy of this vault, or an empty place"
+        raise VaultError(f"{store.url} holds another vault than this one", hint=hint)
+    if next(iter(store.list("")), None) is not None:
+        raise VaultError(f"{store.url} holds something, but no vault that can be read", hint="name another place")
+    if not empty:
+        raise VaultError(f"there is no vault at {store.url}", hint="`restante copy` makes a copy of this one there")
 
 
 def refuse_doubtful(store: ReadStore, ring: KeyRing) -> None:
@@ -285,13 +305,14 @@ def _vault_files(store: ReadStore) -> dict[ObjectName, VaultFile | None]:
     """Return what each vault file says; None for one that can't be read."""
     listed = (info.name for info in store.list("vault"))
     return {
-        name: _read_vault_file(store.get(name))
+        name: read_vault_file(store.get(name))
         for name in listed
-        if name == VAULT_FILE or _LATER_FILE.fullmatch(name)
+        if is_vault_file(name)
     }  # fmt: skip
 
 
-def _read_vault_file(data: bytes) -> VaultFile | None:
+def read_vault_file(data: bytes) -> VaultFile | None:
+    """Return what a vault file says; None for one that can't be read."""
     try:
         words = msgspec.json.decode(data, type=VaultFile)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -306,7 +327,8 @@ def _refuse_unknown_format(store: ReadStore, words: VaultFile) -> None:
         )
 
 
-def _believed(ring: KeyRing, words: VaultFile) -> bool:
+def is_believed(ring: KeyRing, words: VaultFile) -> bool:
+    """Say whether a holder of the meta key wrote it."""
     return hmac.compare_digest(ring.authenticate(words.text()).encode(), words.mac.encode())
 
 

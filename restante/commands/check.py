@@ -14,8 +14,10 @@ from restante.wiring import Wiring
 
 if TYPE_CHECKING:
     from vault.check import Affected, CheckReport, DamageFound
+    from vault.repair import Repair
 
 SHOWN = 20
+ROUNDS = 5
 
 
 def check(
@@ -26,21 +28,42 @@ def check(
             "--sample", metavar="N%", show_default=False, help="With --read: only this share of the packs, at random."
         ),
     ] = None,
+    repair_from: Annotated[
+        str | None,
+        typer.Option(
+            "--repair-from", metavar="VAULT", show_default=False,
+            help="Heal what is found from a copy: its URL, or a replica's name. Then check again.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     vault: VaultOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> None:  # fmt: skip
     """Prove that the vault holds what it should. Exit code 4 when it does not."""
     if sample is not None and not read:
         raise UsageTrouble("--sample goes with --read", hint="restante check --read --sample 5%")
     part = share(sample)
     from vault.check import check_vault
+    from vault.repair import Repair, repair_vault
 
     wiring = Wiring(config, vault)
-    opened = wiring.vault
+    copy = wiring.replica(repair_from) if repair_from is not None else None
+    opened, repaired = wiring.vault, list[Repair]()
     with watched("checking", quiet=as_json) as progress:
         report = check_vault(opened, read=read, sample=part, progress=progress)
-    print_json(_document(report)) if as_json else _print(report)
+        for _ in range(ROUNDS):  # where a tree's page was lost, what it names is seen only once it is back
+            if copy is None or not report.damage:
+                break
+            healed = list(repair_vault(wiring.store, opened.ring, copy, report.damage))
+            repaired = [one for one in repaired if one.healed] + healed
+            if not any(one.healed for one in healed):
+                break
+            report = check_vault(opened, read=read, sample=part, progress=progress)
+    if as_json:
+        print_json(_document(report) | _repaired_document(repaired, asked=copy is not None))
+    else:
+        _print_repaired(repaired)
+        _print(report)
     for note in report.notes:
         say(f"note: {note}")
     raise typer.Exit(Exit.DAMAGE if report.damage else Exit.COMPLETE)
@@ -59,6 +82,16 @@ def _document(report: CheckReport) -> dict[str, Any]:
 def _damage_document(found: DamageFound) -> dict[str, Any]:
     affects = [{"account": a.account, "mailbox": a.mailbox, "uid": a.uid} for a in found.affects]
     return {"object": found.object, "reason": found.reason, "affects": affects}
+
+
+def _repaired_document(repaired: list[Repair], *, asked: bool) -> dict[str, Any]:
+    told = [{"object": one.object, "repaired": one.healed, "reason": one.reason} for one in repaired]
+    return {"repairs": told} if asked else {}
+
+
+def _print_repaired(repaired: list[Repair]) -> None:
+    for one in repaired:
+        print_line(f"repaired: {one.object}" if one.healed else f"not repaired: {one.object}: {one.reason}")
 
 
 def _print(report: CheckReport) -> None:

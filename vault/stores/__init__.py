@@ -9,16 +9,17 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from vault.clock import Clock
 from vault.errors import StoreError
 from vault.stores.base import FullStore, LockStore
+from vault.stores.credentials import Credentials
 from vault.stores.local import LocalStore
 from vault.stores.locked import LockedStore, ObjectLock
 
 _QUERY = {"endpoint_url", "region", "storage_class", "lock", "patience"}
 
 
-def open_store(url: str) -> FullStore:
+def open_store(url: str, credentials: Credentials | None = None) -> FullStore:
     """Return the store that a URL names: `file:///dir` or `s3://bucket/prefix?endpoint_url=…`. Connects to nothing yet.
 
-    Raises StoreError on nonsense.
+    Without credentials, those of the environment count. Raises StoreError on nonsense.
     """
     try:
         parts = urlsplit(url)
@@ -31,7 +32,7 @@ def open_store(url: str) -> FullStore:
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/") and not query:
         return LocalStore(Path(os.path.normpath(unquote(parts.path))))
     if parts.scheme == "s3" and parts.netloc and not set(query) - _QUERY:
-        return _open_s3(parts.netloc, unquote(parts.path).strip("/"), query)
+        return _open_s3(parts.netloc, unquote(parts.path).strip("/"), query, credentials)
     raise StoreError(f"{url} names no store", hint=_HINT)
 
 
@@ -49,7 +50,7 @@ def open_locked_store(url: str, lock: ObjectLock, clock: Clock) -> LockedStore:
     return LockedStore(_open_s3(parts.netloc, unquote(parts.path).strip("/"), query), lock, clock)
 
 
-def _open_s3(bucket: str, prefix: str, query: dict[str, str]) -> LockStore:
+def _open_s3(bucket: str, prefix: str, query: dict[str, str], credentials: Credentials | None = None) -> LockStore:
     # boto3 takes a third of a second to import, which a vault in a directory need not pay.
     from vault.stores.s3 import PATIENCE_SECONDS, S3Place, S3Store
 
@@ -69,7 +70,8 @@ def _open_s3(bucket: str, prefix: str, query: dict[str, str]) -> LockStore:
             query.get("storage_class"),
             "GOVERNANCE" if lock == "GOVERNANCE" else "COMPLIANCE" if lock else None,
             patience,
-        )
+        ),
+        credentials,
     )
 
 

@@ -26,6 +26,7 @@ from botocore.exceptions import (
     IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
+    ProfileNotFound,
     ProxyConnectionError,
     SSLError,
 )
@@ -36,6 +37,7 @@ from botocore.exceptions import (
 from vault.errors import ObjectCutShort, ObjectMissing, StoreError, StoreUnavailable
 from vault.ids import ObjectName
 from vault.stores.base import LockMode, ObjectInfo, Protection
+from vault.stores.credentials import Credentials
 from vault.stores.names import check_name, is_name
 from vault.stores.versions import Versions
 
@@ -85,8 +87,9 @@ class _Unreachable(StoreUnavailable):
 class S3Store:
     """Objects below a prefix of a bucket. Safe to use from several threads; connects when first used."""
 
-    def __init__(self, place: S3Place) -> None:
+    def __init__(self, place: S3Place, credentials: Credentials | None = None) -> None:
         self._place = place
+        self._credentials = credentials or Credentials()
         self._lock = threading.Lock()
         self._answered = False
         self._waiting = False
@@ -256,7 +259,10 @@ class S3Store:
             connect_timeout=10,
             read_timeout=60,
         )
-        session = boto3.session.Session(region_name=place.region)
+        own = self._credentials
+        session = boto3.session.Session(
+            own.access_key, own.secret_key, region_name=place.region, profile_name=own.profile
+        )
         return session.client("s3", endpoint_url=place.endpoint_url, config=config)
 
     def _try(self, deed: str, call: Callable[[], ResultT]) -> ResultT:
@@ -291,6 +297,9 @@ class S3Store:
         except (NoCredentialsError, PartialCredentialsError):
             hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role"
             raise StoreError(f"{what}: no credentials for S3 were found", hint=hint) from None
+        except ProfileNotFound:
+            what = f'{what}: AWS\'s configuration has no profile "{self._credentials.profile}"'
+            raise StoreError(what, hint="write it in ~/.aws/config, or name another") from None
         except SSLError:
             hint = "set AWS_CA_BUNDLE where the store has a private authority"
             raise StoreError(f"{what}: its certificate is not trusted", hint=hint) from None
