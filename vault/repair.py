@@ -90,8 +90,13 @@ def _bring(store: FullStore, ring: KeyRing, copy: ReadStore, name: ObjectName) -
         return Repair(name, "the copy does not have it")
     except Damage:
         return Repair(name, "it is damaged in the copy too")
-    _replace(store, name, data)
-    return Repair(name, "" if store.get(name) == data else "the store goes on giving out the damaged object")
+    try:
+        _replace(store, name, data)
+        return Repair(name, "" if store.get(name) == data else "the store goes on giving out the damaged object")
+    except StoreError as error:
+        if error.retryable:
+            raise
+        return Repair(name, error.message)
 
 
 def _replace(store: FullStore, name: ObjectName, data: bytes) -> None:

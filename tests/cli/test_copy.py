@@ -64,7 +64,7 @@ class Sites:
 
     def checked(self, url: str, **env: str) -> None:
         secret = {"RESTANTE_KEY_FILE": "", "RESTANTE_PASSPHRASE": self.passphrase}
-        out = self.command.well("check", "--read", "--vault", url, **secret, **env).out
+        out = self.command.with_(**secret, **env).well("check", "--read", "--vault", url).out
         assert "No damage found." in out
 
     def largest_pack(self) -> Path:
@@ -101,7 +101,7 @@ def test_a_copy_is_made_told_checked_and_restored_from(sites: Sites) -> None:
     secret = {"RESTANTE_KEY_FILE": "", "RESTANTE_PASSPHRASE": sites.passphrase}
     shutil.rmtree(sites.here)
     place = sites.command.cwd / "mail"
-    sites.command.well("restore", "anna", "--to", f"eml:{place}", "--vault", f"file://{sites.there}", **secret)
+    sites.command.with_(**secret).well("restore", "anna", "--to", f"eml:{place}", "--vault", f"file://{sites.there}")
     assert sorted(p.read_bytes() for p in place.rglob("*.eml")) == sorted(plain_mail(n) for n in (1, 2, 3, 4))
 
 
@@ -111,14 +111,14 @@ def test_a_copy_to_s3_has_credentials_of_its_own(sites: Sites, s3: RcloneS3) -> 
     sites.configure(url, ", access_key_env: OFFSITE_ACCESS, secret_key_env: OFFSITE_SECRET")
     keys = {"OFFSITE_ACCESS": s3.access_key, "OFFSITE_SECRET": s3.secret_key, "AWS_EC2_METADATA_DISABLED": "true"}
     assert_one_error(sites.command("copy"), 2, "S3 access key", "OFFSITE_ACCESS")
-    sites.command.well("copy", **keys)
+    sites.command.with_(**keys).well("copy")
     sites.backup(1, 5)
-    told = sites.command.well("copy", "--json", **keys).document
+    told = sites.command.with_(**keys).well("copy", "--json").document
     assert told["copied"] > 0
     assert told["skipped"] > 0
     sites.checked(url, **s3.environment)
     sites.configure(url, ", profile: offsite")
-    assert_one_error(sites.command("copy", **keys), 3, "profile", "offsite")
+    assert_one_error(sites.command.with_(**keys)("copy"), 3, "profile", "offsite")
     (sites.command.cwd / "home" / ".aws").mkdir()
     profile = f"[offsite]\naws_access_key_id = {s3.access_key}\naws_secret_access_key = {s3.secret_key}\n"
     (sites.command.cwd / "home" / ".aws" / "credentials").write_text(profile)
