@@ -14,7 +14,7 @@ import pytest
 
 from tests.corpus import octets
 from tests.faults import FaultyStore, MemoryStore
-from tests.servers import RcloneS3
+from tests.servers import MiniStack, RcloneS3
 from vault.errors import ObjectCutShort, ObjectMissing, StoreError
 from vault.ids import ObjectName
 from vault.stores import open_store
@@ -24,7 +24,7 @@ from vault.stores.local import LocalStore
 A, B = ObjectName("packs/ab/abcd"), ObjectName("meta/abcd")
 
 
-@pytest.fixture(params=["directory", "s3", "s3 without prefix", "memory", "faultless"])
+@pytest.fixture(params=["directory", "s3", "s3 without prefix", "first versions", "memory", "faultless"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> FullStore:
     match request.param:
         case "memory":
@@ -33,6 +33,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> FullStore:
             return FaultyStore(MemoryStore())
         case "directory":
             return open_store(f"file://{tmp_path}/vault")
+        case "first versions":
+            server: MiniStack = request.getfixturevalue("locking")
+            return open_store(f"{server.new_bucket(f'b{secrets.token_hex(6)}')}&lock=governance&patience=5")
     s3: RcloneS3 = request.getfixturevalue("s3")
     place = f"b{secrets.token_hex(6)}"
     url = s3.vault_url(place if "without" in request.param else f"{place}/some/prefix")

@@ -93,7 +93,7 @@ class S3Store:
         self._lock = threading.Lock()
         self._answered = False
         self._waiting = False
-        self._versions = Versions(place.bucket, self._ask) if place.lock else None
+        self._versions = Versions(place.bucket, place.url, self._ask) if place.lock else None
 
     @property
     def url(self) -> str:

@@ -28,8 +28,9 @@ class Version(NamedTuple):
 class Versions:
     """What a bucket keeps of each key. `ask` calls the client, retries and tells errors as the store does."""
 
-    def __init__(self, bucket: str, ask: Callable[[str, Callable[[S3Client], Any]], Any]) -> None:
+    def __init__(self, bucket: str, url: str, ask: Callable[[str, Callable[[S3Client], Any]], Any]) -> None:
         self._bucket = bucket
+        self._url = url
         self._ask = ask
         self._known: dict[str, str] = {}
 
@@ -38,7 +39,7 @@ class Versions:
         if key not in self._known:
             found = next((v for v in self.list(key) if v.key == key), None)
             if found is None:
-                raise ObjectMissing(f"the bucket holds no version of {key}", hint="run `restante check`")
+                raise ObjectMissing(f"{self._url} holds no version of {key}", hint="run `restante check`")
         return self._known[key]
 
     def list(self, prefix: str) -> Iterator[Version]:
@@ -82,7 +83,7 @@ class Versions:
                 "VersionIdMarker": page.get("NextVersionIdMarker", ""),
             }
             if not following["KeyMarker"] or following == at:
-                raise StoreError("the bucket broke off a listing", hint="the store does not list as S3 does")
+                raise StoreError(f"{self._url} broke off a listing", hint="the store does not list as S3 does")
             at = following
 
     def _page(self, prefix: str, at: dict[str, str]) -> dict[str, Any]:
@@ -91,5 +92,5 @@ class Versions:
             lambda client: client.list_object_versions(Bucket=self._bucket, Prefix=prefix, **at),  # type: ignore[arg-type]
         )
         if not page.keys() & {"IsTruncated", "Name"}:
-            raise StoreError("the bucket answers a listing with something else", hint="check endpoint_url")
+            raise StoreError(f"{self._url} answers a listing with something else", hint="check endpoint_url")
         return page
