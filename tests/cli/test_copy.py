@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from restante.kinds import KINDS
+from backup.turns import Turns
+from restante.history import History
+from restante.kinds import Task, run_task
+from restante.wiring import Wiring
 from tests.cli.command import Command, assert_one_error
 from tests.corpus import plain_mail
 from tests.secret import keep_secret, new_secret
@@ -16,6 +20,7 @@ from tests.servers import RcloneS3
 from tests.vault.archive import SMALL, draft_of
 from tests.vaults.damages import DAMAGES, Objects, flip, largest
 from vault.clock import SystemClock
+from vault.errors import VaultError
 from vault.keyring import export_key, init_vault
 from vault.slots import KeyFile, Passphrase
 from vault.stores.local import LocalStore
@@ -154,8 +159,50 @@ def test_where_to_copy_must_be_told_and_be_another_place(sites: Sites) -> None:
     assert sites.files(sites.there) == before
 
 
-def test_copying_is_a_job() -> None:
-    assert "copy" in KINDS
+def test_a_job_copies_to_all_replicas_whatever_becomes_of_one(sites: Sites) -> None:
+    config = sites.command.cwd / "restante.yaml"
+    wiring = Wiring(config, None)
+    assert wiring.loaded is not None
+    (job,) = wiring.loaded.config.jobs
+    task = Task(wiring, job, History({}, {}, {}, None), Turns(1), threading.Event(), SystemClock())
+    result = run_task(task)
+    assert result.status == "complete"
+    assert result.figures["copied_objects"] == len(sites.files(sites.here))
+    assert result.figures["lag_seconds"] == 0
+    assert run_task(task).figures["copied_objects"] == 0
+    wiring.close()
+    shutil.rmtree(sites.there)
+    taken = sites.command.cwd / "taken"
+    keep_secret(init_vault(LocalStore(taken), new_secret()))
+    config.write_text(
+        config.read_text()
+        .replace("jobs:", "")
+        .replace("replicas:", f"replicas:\n  - {{name: taken, url: 'file://{taken}'}}")
+        .replace("  - {name: mirror", "jobs:\n  - {name: mirror")
+    )
+    wiring = Wiring(config, None)
+    with pytest.raises(VaultError, match="another vault"):
+        run_task(replace(task, wiring=wiring))
+    wiring.close()
+    assert sites.files(sites.there) == sites.files(sites.here)
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (", profile: x, access_key_env: A, secret_key_env: B", "are both set"),
+        (", access_key_env: A", "go together"),
+    ],
+)
+def test_credentials_that_can_not_be_meant_are_faults(sites: Sites, more: str, message: str) -> None:
+    sites.configure(more=more)
+    assert_one_error(sites.command("config", "check"), 2, message)
+
+
+def test_a_copy_job_without_replicas_is_a_fault(sites: Sites) -> None:
+    config = sites.command.cwd / "restante.yaml"
+    config.write_text("vault: {url: 'file:///x'}\njobs:\n  - {name: mirror, does: copy}\n")
+    assert_one_error(sites.command("config", "check"), 2, "no replica to copy to")
 
 
 @pytest.mark.parametrize("kind", sorted(set(DAMAGES) - {"other-things"}))

@@ -184,6 +184,8 @@ class PrunedUnderWay(Fault):
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
 def test_a_prune_that_is_over_before_the_copy_is_makes_it_look_anew(n: int) -> None:
     sites = Sites()
+    for day in range(3, 10):
+        sites.backup(day)
     report = sites.copy(PrunedUnderWay(sites, n))
     assert report.damage == ()
     sites.assert_no_hollow_snapshot_there()
