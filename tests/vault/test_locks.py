@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.corpus import octets, plain_mail
+from tests.faults import MemoryStore
 from tests.secret import new_secret
 from tests.servers import MiniStack, RcloneS3
 from tests.vault.archive import SMALL, draft_of
@@ -149,6 +150,33 @@ def test_a_store_that_ignores_locks_is_never_called_locked(s3: RcloneS3) -> None
     store = open_locked_store(f"{s3.vault_url(f'b{secrets.token_hex(6)}')}&patience=2", MONTH, Later())
     with pytest.raises(StoreError):
         prove_lock(store, SystemClock())
+
+
+class Forgetful(MemoryStore):
+    """Takes objects with a lock, and keeps none: a fake, for no server here does that."""
+
+    refuses = False
+
+    def delete(self, name: ObjectName) -> None:
+        if self.refuses:
+            raise StoreError(f"can't delete {name}: no right to")
+        super().delete(name)
+
+    def locked_until(self, name: ObjectName) -> datetime | None:
+        self.stat(name)
+        return None
+
+    def extend(self, name: ObjectName, retain_until: datetime) -> None:
+        """Take it, and forget it."""
+
+
+def test_a_probe_that_can_be_deleted_or_whose_lock_nobody_tells_of_proves_nothing() -> None:
+    forgetful = Forgetful()
+    store = LockedStore(forgetful, MONTH, Later())
+    with pytest.raises(NotLocked, match="let a locked object be deleted"):
+        prove_lock(store, SystemClock())
+    forgetful.refuses = True
+    assert not prove_lock(store, SystemClock())
 
 
 def test_a_directory_with_a_lock_is_refused() -> None:
