@@ -436,6 +436,16 @@ class Job(Section):
         "afterwards.",
         examples=["imaps://master@spare.example.org"],
     )
+    ping_env: str | None = Field(
+        None,
+        description="Environment variable that holds a ping URL of a healthchecks-style monitor: the service asks for "
+        "it with `/start` when the job begins, as it is when it ended well, and with `/fail` when it did not.",
+        examples=["RESTANTE_PING"],
+    )
+    ping_file: Path | None = Field(None, description="File that holds the ping URL.", examples=["/run/secrets/ping"])
+    ping_command: str | None = Field(
+        None, description="Command that prints the ping URL.", examples=["pass show backup/ping"]
+    )
 
 
 class Limits(Section):

@@ -15,6 +15,7 @@ VAULT_SECRETS = ("passphrase_env", "passphrase_file", "passphrase_command", "key
 ACCOUNT_SECRETS = ("password_env", "password_file", "password_command", "oauth2")
 ONLY_WITH = {"sample": ("check", "drill"), "rpo": ("backup",), "to": ("drill",)}
 TIMES = ("every", "cron")
+PINGS = ("ping_env", "ping_file", "ping_command")
 USERS = ("users", "users_file", "users_command")
 TOKENS = ("token_env", "token_file", "token_command", "microsoft", "google")
 CLIENT_SECRETS = ("client_secret_env", "client_secret_file", "client_secret_command")
@@ -46,6 +47,7 @@ def contradictions(raw: Any) -> Iterator[Contradiction]:
     for number, job in enumerate(jobs):
         yield from _when(job.get("schedule"), ("jobs", number, "schedule"))
         yield from _misplaced(job, ("jobs", number))
+        yield from _too_many(job, ("jobs", number), PINGS)
     if not servers:
         yield from _idle_globs(jobs, [account.get("name") for account in accounts])
 

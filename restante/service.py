@@ -24,6 +24,7 @@ from restante.history import History, read_history
 from restante.kinds import Result, Task, run_task
 from restante.locking import prove_or_log
 from restante.logs import why
+from restante.notifying import ping, step_of
 from restante.schedule import first_time, trigger_of
 from restante.state import JobState, State
 from restante.wiring import Wiring
@@ -207,6 +208,7 @@ class Service:
             return
         started, clock = self._clock.now(), time.monotonic()
         self._log.info("job started", job=name, does=task.job.does)
+        ping(task.wiring.loaded, task.job, "start")
         try:
             result = run_task(task)
         except Exception as error:  # noqa: BLE001  (the service's edge: one job's trouble must not end the others)
@@ -219,6 +221,8 @@ class Service:
         finally:
             self._end(task, result)
             seconds = round(time.monotonic() - clock, 1)
+            if not self._leaving:
+                ping(task.wiring.loaded, task.job, step_of(result.status))
             self._log.info("job ended", job=name, status=result.status, seconds=seconds, **result.figures)
 
     def _begin(self, name: str) -> Task | None:
