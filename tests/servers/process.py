@@ -22,7 +22,7 @@ UNPACKED = ROOT / ".cache" / "servers"
 
 _FIRST = 'trap : TERM; "$@" & wait; wait'
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 1.0
 
 # The kernel ends the servers with the *thread* that started them, so one thread that lives as long as we do starts all.
