@@ -12,13 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from random import SystemRandom
 
-from imap.model import Endpoint, Login
 from restante import __version__
 from restante.errors import UsageTrouble
 from restante.output import size
-from restante.targets import is_imap, many_addresses
+from restante.targets import is_imap, many_addresses, open_address
 from restante.wiring import Wiring
-from restore import DrillPlan, DrillReport, Mapping, Target, open_target, plan_drill, run_drill
+from restore import DrillPlan, DrillReport, Mapping, Target, plan_drill, run_drill
 from restore.errors import RestoreTrouble
 from vault.clock import Clock, Progress
 from vault.model import Snapshot
@@ -68,16 +67,7 @@ def _place(cache: Path, to: str | None, plan: DrillPlan) -> Iterator[Callable[[S
         url = to or f"maildir:{stack.enter_context(_directory(cache, plan))}"
         addresses = dict(zip(accounts, many_addresses(url, accounts), strict=True))
 
-        def open_place(snapshot: Snapshot) -> Target:
-            address = addresses[snapshot.account]
-
-            def login(_: Endpoint) -> Login:
-                assert address.login is not None, "an IMAP address has a login"
-                return address.login
-
-            return open_target(address.url, login)
-
-        yield open_place
+        yield lambda snapshot: open_address(addresses[snapshot.account])
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from imap.model import Login
+from imap.model import Endpoint, Login
 from imap.url import parse_url
 from restante.endpoints import PLACE, acting_for, endpoint_of, names_one_account
 from restante.errors import UsageTrouble
 from restante.secrets import url_login
+from restore import Target, open_target
 from restore.targets.files import folder_name
 
 FILES = ("maildir", "mbox", "eml")
@@ -47,6 +48,16 @@ def many_addresses(url: str, accounts: Sequence[str]) -> list[Address]:
     who = endpoint_of(address_of(url, "each account")).user if is_imap(url) else ""
     login = url_login("TARGET", who) if who else None
     return [Address(address_of(url, account), login) for account in accounts]
+
+
+def open_address(address: Address) -> Target:
+    """Return the target at an address. Raises RestoreTrouble, BadUrl."""
+
+    def login(_: Endpoint) -> Login:
+        assert address.login is not None, "an IMAP address has a login"
+        return address.login
+
+    return open_target(address.url, login)
 
 
 def address_of(url: str, account: str) -> str:

@@ -17,4 +17,4 @@ def vanished(vault: Vault, job: str, accounts: Iterable[str]) -> list[str]:
     last = next(runs, None)
     gone = [confirmed.account for confirmed in last.accounts if confirmed.account not in now] if last else []
     found = (vault.newest(account) for account in gone)
-    return sorted(standing[0].account for standing in filter(None, found))
+    return sorted(standing.snapshot.account for standing in filter(None, found))

@@ -9,14 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from imap.model import Endpoint, Login
 from restante.commands.backup import CODES
 from restante.errors import UsageTrouble
 from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, duration, print_json, print_line, print_table, say
 from restante.progress import watched
 from restante.stopping import stopping
-from restante.targets import Address, check_target, many_addresses, one_address
+from restante.targets import Address, check_target, many_addresses, one_address, open_address
 from restante.when import day, wanted
 from restante.wiring import Wiring
 from restore import (
@@ -30,7 +29,6 @@ from restore import (
     describe_plan,
     execute_restore,
     make_plan,
-    open_target,
     restore_many,
     worst,
 )
@@ -140,11 +138,7 @@ def _everything(vault: Vault, to: str) -> list[tuple[Snapshot, Address]]:
 def _plan(
     vault: Vault, snapshot: Snapshot, address: Address, filters: Filters, mapping: Mapping
 ) -> tuple[Target, RestorePlan]:
-    def login(_: Endpoint) -> Login:
-        assert address.login is not None, "an IMAP address has a login"
-        return address.login
-
-    target = open_target(address.url, login)
+    target = open_address(address)
     return target, make_plan(vault, snapshot, target, filters, mapping)
 
 
