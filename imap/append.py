@@ -23,6 +23,7 @@ _DATE = re.compile(
 _TROUBLESOME_DATE = re.compile(r".{7}(?:0\d{3}|1[0-8]\d\d|19[0-6]\d|1970|20[4-9]\d|203[89]|2[1-9]\d\d)|.*:6\d ")
 _SYSTEM = {"\\seen", "\\answered", "\\flagged", "\\deleted", "\\draft"}
 _FLAG = re.compile(rb"\\?[^\x00-\x20(){%*\"\\\]\x7f-\xff]+")
+_OVER_QUOTA = re.compile(r"over.?quota|quota.{0,20}exceeded|exceed.{0,20}quota", re.IGNORECASE)
 _NO_USE_TO_ALTER = {"OVERQUOTA", "TOOBIG", "LIMIT", "TRYCREATE", "NOPERM"}
 
 
@@ -141,8 +142,8 @@ def _altered(message: Outgoing) -> tuple[str, ...]:
 
 def _once_more(wire: Wire, raw: bytes, message: Outgoing, status: Status) -> Appended:
     """Try a refused message without what servers are known to refuse: an odd date, then keywords."""
-    refused = Appended(None, _words(status), status.code_name)
-    if status.code_name in _NO_USE_TO_ALTER:
+    refused = Appended(None, _words(status), _code(status))
+    if refused.code in _NO_USE_TO_ALTER:
         return refused
     plainer = message
     altered: tuple[str, ...] = ()
@@ -157,6 +158,11 @@ def _once_more(wire: Wire, raw: bytes, message: Outgoing, status: Status) -> App
         if (status := _command(wire, raw, [plainer])).ok:
             return _stored(status, [plainer])[0]._replace(altered=altered)
     return refused
+
+
+def _code(status: Status) -> str:
+    """Return the response code, or the one that the words stand for: Courier says only that the quota is exceeded."""
+    return "OVERQUOTA" if not status.code_name and _OVER_QUOTA.search(status.text) else status.code_name
 
 
 def _is_about_octets(status: Status) -> bool:

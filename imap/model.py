@@ -139,6 +139,20 @@ class Appended(NamedTuple):
     altered: tuple[str, ...] = ()
 
 
+class Quota(NamedTuple):
+    """One limit on what an account may store: `STORAGE` in octets, `MESSAGE`s or `MAILBOX`es; `root` is its name."""
+
+    root: str
+    resource: str
+    used: int
+    limit: int
+
+    @property
+    def left(self) -> int:
+        """How much more there is room for."""
+        return max(0, self.limit - self.used)
+
+
 class Namespace(NamedTuple):
     """Where a user's own mailboxes live (RFC 2342): what stands before their names, and what parts the levels."""
 

@@ -22,10 +22,12 @@ from imap.model import (
     Namespace,
     Opened,
     Outgoing,
+    Quota,
 )
 from imap.names import decode_name
 from imap.opening import open_mailbox
 from imap.profiles import Profile, ServerIdKind, choose
+from imap.quota import inbox_quotas
 from imap.sets import Range, split, write_set
 from imap.tokens import kind_of, tokens
 from imap.wire import Wire
@@ -106,6 +108,11 @@ class Session:
     def namespace(self) -> Namespace:
         """Return where the user's own mailboxes live (RFC 2342)."""
         return listing.namespace(self._wire, self.capabilities)
+
+    def quotas(self) -> list[Quota]:
+        """Return the limits on what the account may store; none where the server has no QUOTA or no limit."""
+        offers = any(c == "QUOTA" or c.startswith("QUOTA=") for c in self.capabilities)
+        return inbox_quotas(self._wire) if offers else []
 
     def examine(self, raw: bytes, *, known: tuple[int, int] | None = None) -> Opened:
         """Open a mailbox for reading; nothing there changes by it.

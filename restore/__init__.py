@@ -11,6 +11,7 @@ from restore.model import (
     worst,
 )
 from restore.plan import describe_plan
+from restore.room import Fit, NoRoom, fits
 from restore.run import execute_restore, make_plan
 from restore.targets import open_target
 from restore.targets.base import Target
@@ -21,7 +22,9 @@ __all__ = [
     "DrillPlan",
     "DrillReport",
     "Filters",
+    "Fit",
     "Mapping",
+    "NoRoom",
     "PlannedMailbox",
     "RestoreJob",
     "RestorePlan",
@@ -29,6 +32,7 @@ __all__ = [
     "Target",
     "describe_plan",
     "execute_restore",
+    "fits",
     "make_plan",
     "open_target",
     "plan_drill",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+from imap.model import Quota
 from vault.ids import SnapshotId
 from vault.model import Flags, Mailbox, MessageRow
 
@@ -46,6 +47,7 @@ class TargetMailbox:
 
     levels: Levels
     special_use: str | None = None
+    messages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,15 @@ class Survey:
     """What a target looks like before anything is restored to it."""
 
     mailboxes: tuple[TargetMailbox, ...] = ()
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedMailbox:
-    """One mailbox of the snapshot and where it goes. `reason` says why there, where that is not plain."""
+    """One mailbox of the snapshot and where it goes. `reason` says why there, where that is not plain.
+
+    `vacant` says that the target holds no messages there yet.
+    """
 
     source: Mailbox
     levels: Levels
@@ -65,6 +71,7 @@ class PlannedMailbox:
     subscribe: bool
     special_use: str | None
     reason: str = ""
+    vacant: bool = False
 
     @property
     def name(self) -> str:
@@ -81,6 +88,7 @@ class RestorePlan:
     target: str
     mailboxes: tuple[PlannedMailbox, ...]
     filters: Filters
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +102,14 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What became of one message: stored, with what the target would not keep; or not stored, and why."""
+    """What became of one message: stored, with what the target would not keep; or not stored, and why.
+
+    `over_quota` says that the target has no room for it.
+    """
 
     error: str | None = None
     altered: tuple[str, ...] = ()
+    over_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +151,7 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """What became of one account's restore."""
+    """What became of one account's restore; `over_quota` counts the failures for which the target had no room."""
 
     status: Outcome
     account: str
@@ -151,3 +163,4 @@ class RestoreReport:
     verified: int
     altered: tuple[Alteration, ...]
     failures: tuple[RestoreFailure, ...]
+    over_quota: int = 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from restore.model import Filters, Levels, Mapping, PlannedMailbox, RestorePlan, Survey
+from restore.room import describe_fit, fits
 from vault.model import Mailbox, Snapshot, Tree
 
 INBOX: Levels = ("INBOX",)
@@ -17,7 +18,8 @@ def plan_restore(
     snapshot: Snapshot, tree: Tree, target: str, survey: Survey, filters: Filters, mapping: Mapping
 ) -> RestorePlan:
     """Plan the restore of one account: every mailbox that the filters name, INBOX first, each with its place."""
-    there = {mailbox.levels for mailbox in survey.mailboxes} | {INBOX}
+    there: dict[Levels, int | None] = {INBOX: None}
+    there.update((mailbox.levels, mailbox.messages) for mailbox in survey.mailboxes)
     roles = _roles(tree, survey)
     planned = [
         _plan_mailbox(mailbox, source_levels(mailbox, tree.prefix), there, roles, mapping)
@@ -25,7 +27,7 @@ def plan_restore(
         if _wanted(mailbox, source_levels(mailbox, tree.prefix), filters)
     ]
     told = _tell_meetings(sorted(planned, key=_urgency))
-    return RestorePlan(snapshot.account, snapshot.id, target, tuple(told), filters)
+    return RestorePlan(snapshot.account, snapshot.id, target, tuple(told), filters, survey.quotas)
 
 
 def _roles(tree: Tree, survey: Survey) -> dict[Levels, Levels]:
@@ -83,7 +85,7 @@ def _wanted(mailbox: Mailbox, levels: Levels, filters: Filters) -> bool:
 
 
 def _plan_mailbox(
-    mailbox: Mailbox, levels: Levels, there: set[Levels], roles: dict[Levels, Levels], mapping: Mapping
+    mailbox: Mailbox, levels: Levels, there: dict[Levels, int | None], roles: dict[Levels, Levels], mapping: Mapping
 ) -> PlannedMailbox:
     place, reason = _place(mailbox, levels, roles, mapping)
     return PlannedMailbox(
@@ -93,6 +95,7 @@ def _plan_mailbox(
         subscribe=mailbox.subscribed,
         special_use=mailbox.special_use if not mapping.into else None,
         reason=reason,
+        vacant=there.get(place, 0) == 0,
     )
 
 
@@ -144,6 +147,7 @@ def describe_plan(plan: RestorePlan) -> Iterator[str]:
         some = plan.filters.of_messages or not planned.create
         count = f"up to {planned.source.messages}" if some and planned.source.messages else planned.source.messages
         yield f"{planned.source.name} → {planned.name}: {count} messages ({', '.join(deeds)})"
+    yield from map(describe_fit, fits(plan))
 
 
 _ESCAPE = re.compile(r"%(?=[0-9A-F]{2})")

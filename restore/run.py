@@ -27,10 +27,11 @@ from restore.model import (
 )
 from restore.pages import newest_pages
 from restore.plan import plan_restore
+from restore.room import Amount, fits, fits_after_counting, refuse_without_room
 from restore.select import Selected, chosen
 from restore.targets.base import Target
 from restore.verify import verify_mailbox
-from vault.clock import Progress
+from vault.clock import Progress, Quiet
 from vault.errors import ContentKeyMissing, Damage
 from vault.model import Snapshot
 from vault.vault import Vault
@@ -45,19 +46,32 @@ def make_plan(vault: Vault, snapshot: Snapshot, target: Target, filters: Filters
 
 
 def execute_restore(
-    vault: Vault, plan: RestorePlan, target: Target, *, verify: bool, progress: Progress, stop: threading.Event
+    vault: Vault,
+    plan: RestorePlan,
+    target: Target,
+    *,
+    verify: bool,
+    progress: Progress,
+    stop: threading.Event,
+    ignore_quota: bool = False,
 ) -> RestoreReport:
     """Carry out a plan. What the target has already is skipped; what can't be restored is in the report.
 
-    Raises Trouble or ImapError where nothing more will go; run the same restore again then.
+    Raises NoRoom, before any message is sent, where the target has too little room, unless `ignore_quota`. Raises
+    Trouble or ImapError where nothing more will go; run the same restore again then.
     """
     if not vault.can_read_mail:
         hint = "use the passphrase, the recovery key or a full key file: the backup-only key can't read mail"
         raise ContentKeyMissing("this key can't read mail, so nothing can be restored", hint=hint)
     run = _Run(vault, plan, target, progress, stop)
     started = time.monotonic()
+    found = fits(plan) if not ignore_quota else []
     try:
+        refuse_without_room(plan, found)
         ready = [planned for planned in plan.mailboxes if run.prepare(planned)]
+        if any(fit.verdict == "perhaps" for fit in found):
+            lacking = _Run(vault, plan, target, Quiet(), stop).lacking(ready)
+            refuse_without_room(plan, fits_after_counting(plan, lacking))
         run.replay(ready)
         verified = sum(run.verify(planned) for planned in ready) if verify and not stop.is_set() else 0
     finally:
@@ -87,6 +101,7 @@ class _Run:
         self._lock = threading.Lock()
         self._restored = 0
         self._skipped = 0
+        self._over_quota = 0
         self._altered: list[Alteration] = []
         self._failures: list[RestoreFailure] = []
 
@@ -98,6 +113,14 @@ class _Run:
             self._failures.append(RestoreFailure(planned.name, None, refused.message))
             return False
         return True
+
+    def lacking(self, mailboxes: Sequence[PlannedMailbox]) -> Amount:
+        """Count what the target lacks, and send nothing."""
+        octets = messages = 0
+        for task in self._tasks(mailboxes):
+            octets += sum(row.size for row, _ in task.messages)
+            messages += len(task.messages)
+        return Amount(octets, messages)
 
     def replay(self, mailboxes: Sequence[PlannedMailbox]) -> None:
         """Restore mailbox after mailbox, several threads at it, each mailbox's newest messages first."""
@@ -208,6 +231,7 @@ class _Run:
             for replay, result in zip(batch, placed, strict=True):
                 if result.error is not None:
                     self._failures.append(RestoreFailure(planned.name, replay.row.uid, result.error))
+                    self._over_quota += result.over_quota
                     continue
                 self._restored += 1
                 self._altered += (Alteration(planned.name, replay.row.uid, what) for what in result.altered)
@@ -241,6 +265,7 @@ class _Run:
             verified=verified,
             altered=tuple(sorted(self._altered, key=_order)),
             failures=tuple(sorted(self._failures, key=_order)),
+            over_quota=self._over_quota,
         )
 
     def _outcome(self) -> Outcome:

@@ -20,6 +20,7 @@ from restante.when import day, wanted
 from restante.wiring import Wiring
 from restore import (
     Filters,
+    Fit,
     Mapping,
     PlannedMailbox,
     RestoreJob,
@@ -28,6 +29,7 @@ from restore import (
     Target,
     describe_plan,
     execute_restore,
+    fits,
     make_plan,
     restore_many,
     worst,
@@ -59,6 +61,7 @@ Map = Annotated[
 ]
 Into = Annotated[str | None, _text("--into", "PREFIX", "Put everything below this mailbox.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
+IgnoreQuota = Annotated[bool, typer.Option("--ignore-quota", help="Restore what fits, even if not all of it does.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Read everything back and compare.")]
 
 
@@ -76,6 +79,7 @@ def restore(
     into: Into = None,
     dry_run: DryRun = False,
     verify: Verify = False,
+    ignore_quota: IgnoreQuota = False,
     config: ConfigOption = None,
     vault: VaultOption = None,
     as_json: JsonOption = False,
@@ -98,7 +102,7 @@ def restore(
     opened = wiring.vault
     places = [(opened.find(*wanted(place)), one_address(to))] if place else _everything(opened, to)
     if dry_run:
-        _print_plans([_plan(opened, *one, filters, mapping)[1] for one in places], as_json=as_json)
+        _print_plans([_only_plan(opened, *one, filters, mapping) for one in places], as_json=as_json)
         return
     started = time.monotonic()
     said = "stopping: what is restored stays; run the same command to go on"
@@ -106,7 +110,9 @@ def restore(
 
         def restore_one(snapshot: Snapshot, address: Address) -> RestoreReport:
             target, plan = _plan(opened, snapshot, address, filters, mapping)
-            return execute_restore(opened, plan, target, verify=verify, progress=progress, stop=stop)
+            return execute_restore(
+                opened, plan, target, verify=verify, progress=progress, stop=stop, ignore_quota=ignore_quota
+            )
 
         if len(places) == 1:
             reports = [restore_one(*places[0])]
@@ -140,6 +146,12 @@ def _plan(
 ) -> tuple[Target, RestorePlan]:
     target = open_address(address)
     return target, make_plan(vault, snapshot, target, filters, mapping)
+
+
+def _only_plan(vault: Vault, snapshot: Snapshot, address: Address, filters: Filters, mapping: Mapping) -> RestorePlan:
+    target, plan = _plan(vault, snapshot, address, filters, mapping)
+    target.close()
+    return plan
 
 
 def _document(status: str, seconds: float, reports: Sequence[RestoreReport]) -> dict[str, Any]:
@@ -183,7 +195,23 @@ def _print_plans(plans: Sequence[RestorePlan], *, as_json: bool) -> None:
 
 def _plan_document(plan: RestorePlan) -> dict[str, Any]:
     mailboxes = [_planned(mailbox) for mailbox in plan.mailboxes]
-    return {"account": plan.account, "snapshot": plan.snapshot, "target": plan.target, "mailboxes": mailboxes}
+    return {
+        "account": plan.account,
+        "snapshot": plan.snapshot,
+        "target": plan.target,
+        "mailboxes": mailboxes,
+        "quota": [_fit(fit) for fit in fits(plan)],
+    }
+
+
+def _fit(fit: Fit) -> dict[str, Any]:
+    return {
+        "root": fit.quota.root,
+        "resource": fit.quota.resource.lower(),
+        "needs_at_most": fit.most,
+        "left": fit.quota.left,
+        "verdict": fit.verdict,
+    }
 
 
 def _planned(mailbox: PlannedMailbox) -> dict[str, Any]:
@@ -203,6 +231,10 @@ def _tell_troubles(report: RestoreReport) -> None:
     for failure in (f for f in report.failures if not f.mailbox):
         say(f"error: {report.account}: {failure.reason}")
         say("hint: mend that and run the same command again; what is there is not written twice")
+    if report.over_quota:
+        missing = count(report.over_quota, "message", "messages")
+        say(f"error: {report.account}: the account at {report.target} is full: {missing} did not fit")
+        say("hint: raise its quota and run the same command again; what is there is not written twice")
     for line in lines[:SHOWN]:
         say(line)
     if len(lines) > SHOWN:

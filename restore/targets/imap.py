@@ -19,7 +19,16 @@ from restore.errors import MailboxRefused
 from restore.fingerprint import identity
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey, TargetMailbox
 from restore.plan import INBOX, safe_name, target_name
-from restore.targets.imap_box import Box, complete_flags, fingerprints, kept_flags, placed_as, read_window, windows_of
+from restore.targets.imap_box import (
+    Box,
+    complete_flags,
+    fingerprints,
+    kept_flags,
+    placed_as,
+    read_window,
+    too_large,
+    windows_of,
+)
 
 ResultT = TypeVar("ResultT")
 
@@ -65,8 +74,8 @@ class ImapTarget:
                 name = name[len(prefix) :]
             levels = tuple(name.split(mailbox.delimiter)) if mailbox.delimiter else (name,)
             if mailbox.status is not None:
-                found.append(TargetMailbox(levels, mailbox.special_use))
-        return Survey(tuple(found))
+                found.append(TargetMailbox(levels, mailbox.special_use, mailbox.status.messages))
+        return Survey(tuple(found), tuple(self._patiently(Session.quotas)))
 
     def prepare(self, planned: PlannedMailbox) -> list[Alteration]:
         """Make the mailbox, with escaped characters where the server won't have the plain name."""
@@ -105,9 +114,9 @@ class ImapTarget:
         """Store a batch; after a lost connection, count what arrived before sending the rest again."""
         box = self._boxes[planned.levels]
         limit = self._limit()
-        fits = [limit is None or len(replay.octets) <= limit for replay in batch]
-        placed = iter(self._store(box, [replay for replay, fit in zip(batch, fits, strict=True) if fit]))
-        return [next(placed) if fit else Placed(f"larger than the server's limit of {limit} octets") for fit in fits]
+        kept_back = [too_large(len(replay.octets), limit, box) for replay in batch]
+        placed = iter(self._store(box, [replay for replay, back in zip(batch, kept_back, strict=True) if not back]))
+        return [back or next(placed) for back in kept_back]
 
     def _limit(self) -> int | None:
         return self._patiently(lambda session: session.append_limit)
@@ -149,6 +158,8 @@ class ImapTarget:
                 box.held.update(identity(replay.octets) for result, replay in stored if result.error is None)
         lost = self._flag_again(box, list(zip(done, batch, strict=False)), first)
         placed = [placed_as(result, replay.flags, box, lost) for result, replay in zip(done, batch, strict=False)]
+        full = [len(replay.octets) for one, replay in zip(placed, batch, strict=False) if one.over_quota]
+        box.no_room_for = min((*full, box.no_room_for or full[0])) if full else box.no_room_for
         if cause is not None:
             raise _CutShort(cause, placed)
         return placed

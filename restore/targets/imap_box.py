@@ -34,6 +34,8 @@ class Box:
         self.next_new = 1
         """Messages below this UID were there when flags were last looked at."""
         self.completed: set[int] = set()
+        self.no_room_for: int | None = None
+        """The size of the smallest message for which the server had no room."""
 
 
 def complete_flags(session: Session, box: Box, stored: Sequence[tuple[Appended, Replay]], first: int) -> None:
@@ -88,12 +90,21 @@ def kept_flags(flags: Flags, box: Box) -> Flags:
 def placed_as(done: Appended, flags: Flags, box: Box, lost: str) -> Placed:
     """Say what became of a message; `lost` says why flags could not be completed, where that is so."""
     if done.error is not None:
-        return Placed(done.error)
+        return Placed(done.error, over_quota=done.code == "OVERQUOTA")
     dropped = [flag for flag in flags if flag not in kept_flags(flags, box)]
     altered = [f"the server keeps no {' '.join(dropped)}"] if dropped else []
     altered += [f"the server would not take its {what}" for what in done.altered]
     altered += [f"its flags could not be completed: {lost}"] if lost and flags else []
     return Placed(altered=tuple(altered))
+
+
+def too_large(size: int, limit: int | None, box: Box) -> Placed | None:
+    """Say why a message need not be sent: it is over the server's limit, or a smaller one had no room."""
+    if limit is not None and size > limit:
+        return Placed(f"larger than the server's limit of {limit} octets")
+    if box.no_room_for is not None and size >= box.no_room_for:
+        return Placed("not sent: the server had no room for a smaller message", over_quota=True)
+    return None
 
 
 def _uids(session: Session, opened: Opened) -> list[int]:

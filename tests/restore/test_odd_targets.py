@@ -273,3 +273,24 @@ def test_a_message_whose_catalogue_is_lost_is_found_by_its_subject_all_the_same(
     monkeypatch.setattr(Site, "open", lambda _: vault)
     report = restore(site, site.snapshot(user), to_server(second_dovecot, heir), filters=Filters(subject="WANTED"))
     assert (report.status, report.restored) == ("complete", 1)
+
+
+def test_what_is_no_smaller_than_what_had_no_room_is_not_sent(dovecot: DovecotServer, site: Site) -> None:
+    user = dovecot.new_user().name
+    sizes = (10, 3000, 2000, 4000, 1000)  # newest last, which is sent first
+    mails = [plain_mail(n, body=b"x" * size + b"\r\n") for n, size in enumerate(sizes)]
+    deliver(dovecot, user, "INBOX", mails)
+    site.backup(account(dovecot, user))
+    rules: dict[str, list[Reply]] = {
+        "^LIST": [b'* LIST () "/" INBOX\r\nTAG OK\r\n'],
+        "^SELECT": [SELECTED],
+        "^APPEND": [b"TAG OK done\r\n", b"TAG NO You exceeded your mail quota.\r\n", b"TAG OK done\r\n"],
+    }
+    with pytest.MonkeyPatch.context() as patch, scripted(Script(rules)) as server:
+        patch.setattr("restore.run.BATCH_MESSAGES", 1)
+        target = ImapTarget(server.endpoint(), Login(new_secret), patience=1, connections=1)
+        report = restore(site, site.snapshot(user), target)
+        sent = server.literals
+    refused = len(sent[1])
+    assert [len(octets) >= refused for octets in sent[2:]] == [False] * len(sent[2:])
+    assert report.over_quota == len(report.failures) == len(mails) - len(sent) + 1 > 1

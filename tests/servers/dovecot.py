@@ -166,6 +166,7 @@ namespace inbox {{
 {roles}}}
 protocol imap {{
   {capability}
+  {"mail_plugins = $mail_plugins imap_quota" if options.quota_mb else ""}
 }}
 service imap-login {{
   chroot =
