@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Iterator
-from heapq import merge
 from io import BytesIO
 from typing import NamedTuple
 
@@ -22,7 +21,6 @@ PIECE = 4 << 20
 INLINE = 1 << 20
 _INLINE_TOTAL = 4 << 20
 _MAX_PARTS = 100_000
-_MIME_WIDTH = 76
 _HEADER_REST = 4096
 # The id tells only when all is made; a forged recipe must not fill the memory before that.
 MAX_CONTENT = 1 << 30
@@ -59,42 +57,32 @@ class Stored(NamedTuple):
 
 def encode_run(content: bytes, width: int, eol: bytes) -> bytes:
     """Return content as base64 lines of one width, each ended by `eol`; as it is for width 0."""
-    if not width:
+    if not width or not content:
         return content
-    if width == _MIME_WIDTH:
-        text = pybase64.encodebytes(content)
-        return text if eol == b"\n" else text.replace(b"\n", eol)
-    text = pybase64.b64encode(content)
-    lines = [text[i : i + width] for i in range(0, len(text), width)]
-    return eol.join([*lines, b""])
+    text = pybase64.b64encode(content, wrapcol=width)
+    return (text if eol == b"\n" else text.replace(b"\n", eol)) + eol
 
 
 def find_runs(message: bytes) -> Iterator[Run]:
     """Yield the base64 runs that follow a `Content-Transfer-Encoding: base64`, in order."""
-    done = barren = 0
-    for mark in _marks(message):
-        if mark < done:
-            continue
+    at = barren = 0
+    lower = message.find(b"ase64")
+    # What lies within a run is never searched, and what holds no mark only once.
+    while (mark := _either(message.find(b"ASE64", at, lower if lower >= 0 else len(message)), lower)) >= 0:
+        at = mark + len(b"ase64")
         body, eol = _after_blank_line(message, max(mark, barren), mark + _HEADER_REST)
         # A mail full of marks must not be searched anew from each.
         barren = mark + _HEADER_REST - 3 if body < 0 else body - 2 * len(eol)
-        if body < 0:
-            continue
-        end, width = _measure(message, body, eol)
+        end, width = _measure(message, body, eol) if body >= 0 else (body, 0)
         if end - body >= MIN_RUN:
             yield Run(body, end, width, eol)
-            done = end
+            at = end
+        if 0 <= lower < at:
+            lower = message.find(b"ase64", at)
 
 
-def _marks(message: bytes) -> Iterator[int]:
-    return merge(_finds(message, b"ase64"), _finds(message, b"ASE64"))
-
-
-def _finds(message: bytes, word: bytes) -> Iterator[int]:
-    at = message.find(word)
-    while at >= 0:
-        yield at
-        at = message.find(word, at + len(word))
+def _either(first: int, second: int) -> int:
+    return first if first >= 0 else second
 
 
 def _after_blank_line(message: bytes, start: int, end: int) -> tuple[int, bytes]:
@@ -144,16 +132,19 @@ def _even_lines(message: bytes, start: int, most: int, width: int, eol: bytes) -
 
 def _decode(message: bytes, run: Run) -> bytes | None:
     """Return a run's content, or None where encoding it again would give other octets."""
-    lines = -(-(run.end - run.start) // (run.width + len(run.eol)))
-    text = message[run.start : run.end].translate(None, run.eol)
-    if len(text) + lines * len(run.eol) != run.end - run.start:
-        return None  # a stray CR or LF within a line
+    text = memoryview(message)[run.start : run.end]
     try:
-        content = pybase64.b64decode(text, validate=True)
+        content = pybase64.b64decode(text, validate=True, ignorechars=run.eol, canonical=True)
     except (binascii.Error, ValueError):
         return None
-    # The line structure was measured; what is left to differ is padding and the unused bits before it.
-    return content if pybase64.b64encode(content) == text else None
+    # Every line end is where it should be, as was measured; a stray CR or LF within a line makes the content shorter.
+    lines = -(-len(text) // (run.width + len(run.eol)))
+    return content if _encoded_size(len(content)) + lines * len(run.eol) == len(text) else None
+
+
+def _encoded_size(octets: int) -> int:
+    """Return how many characters of base64 that many octets make, without line ends."""
+    return -(-octets // 3) * 4
 
 
 def split(message: bytes) -> Iterator[bytes | Part]:
