@@ -1,4 +1,4 @@
-"""A second reader of vaults, written from docs/vault-format.md alone: standard library, cryptography and zstandard.
+"""A second reader of vaults, from docs/vault-format.md alone: standard library, blake3, cryptography and zstandard.
 
     RESTANTE_PASSPHRASE=… python tests/reader.py VAULT [OUT]
 
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import zstandard
+from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -115,7 +116,7 @@ class Reader:
         self.vault_id, secrets = self.unlock(passphrase, recovery_key)
         self.meta = base64.b64decode(secrets["meta"])
         self.private = [base64.b64decode(key) for key in secrets["content"]]
-        self.blob_key = derive(self.meta, "blob id", self.vault_id)
+        self.id_keys = {k: derive(self.meta, f"{k} id", self.vault_id) for k in ("message", "piece", "meta")}
         self.places: dict[bytes, tuple[Block, int, int]] = {}
         self.sealed_sessions: dict[bytes, bytes] = {}
         self.blocks: dict[Block, bytes] = {}
@@ -223,20 +224,19 @@ class Reader:
                 return SUITE.decrypt(self.sealed_sessions[block.session], MLKEM768X25519PrivateKey(*halves), info)
         raise Bad("no content key opens the session")
 
-    def blob(self, blob: bytes, person: bytes) -> bytes:
+    def blob(self, blob: bytes, kind: str) -> bytes:
         """§5."""
         block, start, length = self.places[blob]
         stored = self.block(block)[start : start + length]
         insist(stored[:1] in (b"\0", b"\1"), "an unknown form")
         content = stored[1:] if stored[:1] == b"\0" else b"".join(self.parts(Columns(stored[1:])))
-        found = hashlib.blake2b(content, digest_size=16, key=self.blob_key, person=person).digest()
-        insist(found == blob, "a blob holds other content than it should")
+        insist(blake3(content, key=self.id_keys[kind]).digest(length=16) == blob, "a blob is not what its id says")
         return content
 
     def parts(self, columns: Columns) -> Iterator[bytes]:
         columns_of_parts = columns.strings(), columns.fixed(16), columns.numbers(), columns.strings()
         for inline, blob, width, eol in zip(*columns_of_parts, strict=True):
-            content = inline if width < 0 else self.blob(blob, b"piece")
+            content = inline if width < 0 else self.blob(blob, "piece")
             text = base64.b64encode(content) if width > 0 else b""
             yield b"".join(text[i : i + width] + eol for i in range(0, len(text), width)) if width > 0 else content
 
@@ -248,7 +248,7 @@ class Reader:
         """§6, Tables."""
         pending = [base64.b64decode(root)] if root else []
         while pending:
-            columns = Columns(self.blob(pending.pop(0), b"meta"))
+            columns = Columns(self.blob(pending.pop(0), "meta"))
             if columns.octets() == b"N":
                 _, _, _, children = columns.numbers(), columns.numbers(), columns.numbers(), columns.fixed(16)
                 pending = children + pending
@@ -256,7 +256,7 @@ class Reader:
                 yield columns
 
     def messages(self, snapshot: dict[str, Any]) -> Iterator[Message]:
-        tree = json.loads(self.blob(base64.b64decode(snapshot["tree"]), b"meta"))
+        tree = json.loads(self.blob(base64.b64decode(snapshot["tree"]), "meta"))
         for mailbox in tree["mailboxes"]:
             flags: dict[int, list[str]] = {}
             for leaf in self.leaves(mailbox.get("flags")):
@@ -264,7 +264,7 @@ class Reader:
                 flags.update((uid, sets[place]) for uid, place in zip(uids, which, strict=True))
             for leaf in self.leaves(mailbox.get("rows")):
                 for uid, blob, date in rows(leaf):
-                    yield Message(mailbox["name"], uid, flags[uid], date, self.blob(blob, b"message"))
+                    yield Message(mailbox["name"], uid, flags[uid], date, self.blob(blob, "message"))
 
 
 def rows(leaf: Columns) -> Iterator[tuple[int, bytes, str]]:

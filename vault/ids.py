@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NewType
 
 BlobId = NewType("BlobId", bytes)
-"""16 octets: keyed BLAKE2b of a blob's plain content."""
+"""16 octets: keyed BLAKE3 of a blob's plain content."""
 
 PackId = NewType("PackId", bytes)
 """32 octets: SHA-256 of a pack's stored bytes."""

@@ -96,23 +96,29 @@ class KeyRing:
     meta_key: bytes = field(repr=False)
     public: ContentPublicKey
     private: Mapping[bytes, ContentPrivateKey] = field(default_factory=dict, repr=False)
-    _blob_key: bytes = field(init=False, repr=False)
+    _id_keys: Mapping[bytes, bytes] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_blob_key", derive(self.meta_key, "blob id", self.vault_id))
+        keys = {
+            b"message": derive(self.meta_key, "message id", self.vault_id),
+            b"piece": derive(self.meta_key, "piece id", self.vault_id),
+            b"meta": derive(self.meta_key, "meta id", self.vault_id),
+            b"server": derive(self.meta_key, "server id", self.vault_id),
+        }
+        object.__setattr__(self, "_id_keys", keys)
 
     def blob_id(self, kind: bytes, content: bytes) -> BlobId:
         """Return the id of content of a kind: b"message", b"piece" or b"meta"."""
-        return BlobId(keyed_hash(self._blob_key, kind, content))
+        return BlobId(keyed_hash(self._id_keys[kind], content))
 
     def account_id(self, account: str) -> AccountId:
         """Return the name under which an account's snapshots are filed."""
         key = derive(self.meta_key, "account id", self.vault_id)
-        return AccountId(keyed_hash(key, b"account", account.encode()).hex())
+        return AccountId(keyed_hash(key, account.encode()).hex())
 
     def server_id_hash(self, account_id: AccountId, kind: str, server_id: bytes) -> bytes:
         """Return 8 octets that stand for a server's own id of a message, within one account."""
-        return keyed_hash(self._blob_key, b"server id", f"{account_id} {kind} ".encode() + server_id, size=8)
+        return keyed_hash(self._id_keys[b"server"], f"{account_id} {kind} ".encode() + server_id, size=8)
 
     def authenticate(self, text: str) -> str:
         """Return the hex HMAC-SHA256 under which the vault file is believed."""

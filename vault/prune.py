@@ -327,10 +327,7 @@ class _Prune:
         live.settle()
         untold = live.untold()
         if untold:
-            self._notes.append(
-                f"content packs were left alone: nothing tells what attachments {untold} messages of an earlier"
-                " version need"
-            )
+            self._notes.append(f"content packs were left alone: nothing tells what attachments {untold} messages need")
         listed = {n: info for n, info in survey.listed.items() if n.startswith(("packs/", "meta/", "index/"))}
         return plan_packs(
             live.uses(), live.indexes, listed, survey.graves, now, untold=bool(untold), thresholds=thresholds

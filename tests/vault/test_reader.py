@@ -185,7 +185,7 @@ def test_the_second_reader_is_short_and_stands_alone() -> None:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
-    assert imported - set(sys.stdlib_module_names) == {"cryptography", "zstandard"}
+    assert imported - set(sys.stdlib_module_names) == {"blake3", "cryptography", "zstandard"}
 
 
 def test_the_second_reader_runs_as_a_program(filled: tuple[Site, str], tmp_path: Path) -> None:

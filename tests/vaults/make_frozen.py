@@ -149,7 +149,7 @@ def _readable(reader: Reader) -> Lost:
     for name in reader.names("snapshots"):
         with _forgiving():
             snapshot = json.loads(reader.small(name, b"S"))
-            for mailbox in json.loads(reader.blob(base64.b64decode(snapshot["tree"]), b"meta"))["mailboxes"]:
+            for mailbox in json.loads(reader.blob(base64.b64decode(snapshot["tree"]), "meta"))["mailboxes"]:
                 found.update(_readable_in(reader, snapshot["account"], mailbox))
     return found
 
@@ -167,7 +167,7 @@ def _readable_in(reader: Reader, account: str, mailbox: dict[str, Any]) -> Itera
         for leaf in reader.leaves(mailbox.get("rows")):
             for uid, blob, _ in rows(leaf):
                 with _forgiving():
-                    reader.blob(blob, b"message")
+                    reader.blob(blob, "message")
                     yield account, mailbox["name"], uid
 
 
