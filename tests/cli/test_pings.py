@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ import pytest
 
 from tests.cli.command import Command
 from tests.cli.serving import SECONDS, Serving
+from tests.proxy import cutting_proxy
 from tests.secret import new_secret
 from tests.servers import DovecotServer
 from tests.servers.process import free_ports, wait_for
@@ -66,3 +68,30 @@ def test_a_dead_monitor_stops_no_job_and_its_url_stays_out_of_the_log(command: C
     with serving.running():
         serving.await_("job ended", job="hourly", status="complete")
         assert len(serving.log("ping not sent", job="hourly")) == 2
+
+
+def test_a_run_that_is_interrupted_tells_its_monitor_no_end(
+    command: Command, dovecot: DovecotServer, heard: tuple[int, list[str]]
+) -> None:
+    with cutting_proxy(dovecot.port, [10], stall=True) as proxy:
+        serving, secret = _serving(command, dovecot, heard[0], proxy.port)
+        with serving.running() as process:
+            assert proxy.stalled.wait(30)
+            assert serving.leave(process) == 130
+            assert serving.log("job ended", job="hourly", status="interrupted")
+    assert heard[1] == [f"/{secret}/start"]
+
+
+@pytest.mark.parametrize("place", ["ping_env", "ping_command"])
+def test_a_ping_url_may_stand_in_the_environment_or_come_from_a_command(
+    command: Command, dovecot: DovecotServer, heard: tuple[int, list[str]], place: str
+) -> None:
+    secret = new_secret()
+    url = f"http://127.0.0.1:{heard[0]}/{secret}"
+    (command.cwd / "ping.py").write_text(f"print({url!r})\n")
+    serving = Serving(command.with_(MONITOR=url))
+    serving.account(dovecot, dovecot.new_user().name)
+    serving.job("hourly", every="1h", **{place: "MONITOR" if place == "ping_env" else f"{sys.executable} ping.py"})
+    with serving.running():
+        wait_for(lambda: len(heard[1]) == 2, SECONDS, serving.log_path.read_text)
+    assert heard[1] == [f"/{secret}/start", f"/{secret}"]
