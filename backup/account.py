@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from backup.draft import MailboxDraft, bare_mailbox, moved_mailbox
+from backup.draft import MailboxDraft, bare_mailbox, moved_mailbox, with_belongings
 from backup.links import Links
 from backup.model import AccountReport, BackupOptions, Outcome, SourceAccount
 from backup.patience import Interrupted, PatientSession
 from backup.plan import MailboxPlan, SyncPlan, count_alarm, plan_sync
 from backup.sync import Reading, Tally, WindowReader, open_mailbox
 from backup.windows import isolate, read_window, read_windows
+from imap.belongings import SERVER, Belongings
 from imap.errors import ImapError
 from imap.model import ListedMailbox
 from imap.session import Session, open_session
@@ -61,6 +62,7 @@ class AccountRun:
         self._distrusted: set[str] = set()
         self._hollow = False
         self._prefix = ""
+        self._belongings: dict[bytes, Belongings] = {}
         self._looked = False
         self._hint = ""
         self._ended: Outcome | None = None
@@ -174,6 +176,7 @@ class AccountRun:
         if not changed:
             return
         account = self._vault.ring.account_id(self.source.account)
+        self._ask_belongings(main)
         kind = main.run(lambda session: session.server_id_kind)
         links = Links(self._vault, self._writer, account, kind, self._tree)
         reading = Reading(
@@ -187,6 +190,13 @@ class AccountRun:
             self._new_session() for _ in range(min(self.source.connections or self._options.connections, len(work)) - 1)
         ]
         read_windows(main, helpers, work, checkpoint)
+
+    def _ask_belongings(self, main: PatientSession) -> None:
+        """Ask for access lists and annotations, of quiet mailboxes too: nothing else tells that they changed."""
+        raws = [plan.listed.raw for plan in self._plan.mailboxes if plan.listed.status is not None]
+        found = main.run(lambda session: session.belongings([SERVER, *raws]))
+        with self._lock:
+            self._belongings = found
 
     def _open(self, main: PatientSession, plan: MailboxPlan, reading: Reading) -> Iterable[WindowReader]:
         """Open a mailbox and read a small change; return what is left to read."""
@@ -226,7 +236,7 @@ class AccountRun:
             return None
         mailboxes = self._mailboxes()
         failures = self._all_failures()
-        tree = Tree(tuple(sorted(mailboxes, key=lambda m: m.raw)), self._prefix)
+        tree = Tree(tuple(sorted(mailboxes, key=lambda m: m.raw)), self._prefix, self._server_metadata())
         messages = sum(m.messages for m in mailboxes)
         draft = SnapshotDraft(
             account=self.source.account,
@@ -254,11 +264,21 @@ class AccountRun:
             draft.failures,
         )
 
+    def _server_metadata(self) -> tuple[tuple[str, bytes], ...] | msgspec.UnsetType:
+        known = self._tree.metadata if self._tree else msgspec.UNSET
+        told = self._belongings.get(SERVER, Belongings()).metadata
+        return known if told is None else told or msgspec.UNSET
+
     def _mailboxes(self) -> list[Mailbox]:
         with self._lock:
             plans, drafts = self._plan.mailboxes, dict(self._drafts)
-        found = (self._mailbox(plan, drafts.get(plan.listed.raw)) for plan in plans)
-        return [mailbox for mailbox in found if mailbox is not None]
+            told = dict(self._belongings)
+        found = ((plan, self._mailbox(plan, drafts.get(plan.listed.raw))) for plan in plans)
+        return [
+            with_belongings(mailbox, plan.before, told.get(plan.listed.raw, Belongings()))
+            for plan, mailbox in found
+            if mailbox is not None
+        ]
 
     def _mailbox(self, plan: MailboxPlan, draft: MailboxDraft | None) -> Mailbox | None:
         if draft is not None:

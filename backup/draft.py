@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from backup.plan import MailboxPlan, adds_up
+from imap.belongings import Belongings
 from imap.model import ListedMailbox, Opened
 from vault.model import Failure, Flags, Mailbox, MessageRow
 from vault.table import Table, flag_table, message_table
@@ -183,6 +184,17 @@ def bare_mailbox(listed: ListedMailbox) -> Mailbox:
         attributes=tuple(sorted(a for a in listed.attributes if a.lower() not in _FLEETING)),
         special_use=listed.special_use,
         subscribed=listed.subscribed,
+    )
+
+
+def with_belongings(mailbox: Mailbox, before: Mailbox | None, told: Belongings) -> Mailbox:
+    """Return a mailbox with its access list and annotations; what the server did not tell now is as it was."""
+    known = before or mailbox
+    return msgspec.structs.replace(
+        mailbox,
+        acl=known.acl if told.acl is None else told.acl,
+        rights=known.rights if told.acl is None and told.rights is None else told.rights or "",
+        metadata=known.metadata if told.metadata is None else told.metadata,
     )
 
 

@@ -14,7 +14,8 @@ class Profile:
 
     `server_id_kind` is the FETCH item that names a message's content for good. `commands_at_once` is how many FETCH
     commands may be under way. `esearch` says whether its extended SEARCH can be believed. `flags_after_append` lists
-    flags that it forgets when APPEND brings them, so that STORE must follow.
+    flags that it forgets when APPEND brings them, so that STORE must follow. `computed_metadata` is a pattern of the
+    annotations (`entry=value`) that it makes itself, or that say only what is so anyway.
     """
 
     name: str = "generic"
@@ -22,14 +23,22 @@ class Profile:
     commands_at_once: int = 3
     esearch: bool = True
     flags_after_append: tuple[str, ...] = ()
+    computed_metadata: str = ""
 
 
+_CYRUS_COMPUTES = (
+    r"/(?:shared|private)/vendor/cmu/cyrus-imapd/(?:"
+    r"(?:annotsize|createdmodseq|foldermodseq|freespace|hasalarms|lastpop|lastupdate|partition|server|shutdown|size"
+    r"|synccrcs|uniqueid|usercounters|usermodseq|userrawquota)(?:/.*)?=.*"
+    r"|(?:sharedseen|duplicatedeliver)=false|pop3newuidl=true)"
+)
 _KNOWN: tuple[tuple[str, Profile], ...] = (
     # what the greeting or ID says (lower case) → how to treat it
     ("dovecot", Profile("dovecot", server_id_kind="X-GUID")),
     ("microsoft exchange", Profile("exchange", commands_at_once=1, flags_after_append=("\\Flagged",))),
     ("icloud", Profile("icloud", esearch=False)),
     ("courier", Profile("courier", commands_at_once=1)),
+    ("cyrus", Profile("cyrus", computed_metadata=_CYRUS_COMPUTES)),
     ("gimap", Profile("gmail")),
     ("yahoo", Profile("yahoo", commands_at_once=1)),
 )

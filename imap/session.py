@@ -8,6 +8,7 @@ from typing import Self
 
 from imap import append, fetch, listing, scan
 from imap.arguments import Part, astring
+from imap.belongings import Belongings, belongings, set_metadata, set_rights
 from imap.connect import connect, greeted_capabilities
 from imap.errors import Refused
 from imap.login import ask_capabilities, log_in
@@ -113,6 +114,23 @@ class Session:
         """Return the limits on what the account may store; none where the server has no QUOTA or no limit."""
         offers = any(c == "QUOTA" or c.startswith("QUOTA=") for c in self.capabilities)
         return inbox_quotas(self._wire) if offers else []
+
+    def belongings(self, raws: Sequence[bytes]) -> dict[bytes, Belongings]:
+        """Return access lists and annotations of mailboxes, where the server has ACL and METADATA; b"" is the server.
+
+        One round trip for fifty.
+        """
+        if not self.capabilities & {"ACL", "METADATA", "METADATA-SERVER"}:
+            return {}
+        return belongings(self._wire, self.capabilities, raws, self.profile.computed_metadata)
+
+    def set_metadata(self, raw: bytes, entries: Sequence[tuple[str, bytes]]) -> list[tuple[str, str]]:
+        """Set annotations; return those the server refused, with its words."""
+        return set_metadata(self._wire, raw, entries)
+
+    def set_rights(self, raw: bytes, identifier: str, rights: str) -> str | None:
+        """Give an identifier exactly these rights in a mailbox; return the words of a refusal, or None."""
+        return set_rights(self._wire, raw, identifier, rights)
 
     def examine(self, raw: bytes, *, known: tuple[int, int] | None = None) -> Opened:
         """Open a mailbox for reading; nothing there changes by it.

@@ -3,6 +3,7 @@
 from restore.drill import AccountDrill, Amount, DrillPlan, DrillReport, plan_drill, run_drill
 from restore.many import RestoreJob, restore_many
 from restore.model import (
+    Beside,
     Filters,
     Mapping,
     PlannedMailbox,
@@ -19,6 +20,7 @@ from restore.targets.base import Target
 __all__ = [
     "AccountDrill",
     "Amount",
+    "Beside",
     "DrillPlan",
     "DrillReport",
     "Filters",

@@ -11,7 +11,7 @@ from random import Random
 from typing import Literal
 
 from restore.many import RestoreJob, restore_many
-from restore.model import Alteration, Filters, Mapping, RestoreFailure, RestoreReport
+from restore.model import Alteration, Beside, Filters, Mapping, RestoreFailure, RestoreReport
 from restore.run import execute_restore, make_plan
 from restore.targets.base import Target
 from vault.clock import Progress
@@ -106,7 +106,7 @@ def run_drill(
 
     def restore(snapshot: Snapshot, *, verify: bool) -> RestoreReport:
         target = open_place(snapshot)
-        ready = make_plan(vault, snapshot, target, Filters(), mapping)
+        ready = make_plan(vault, snapshot, target, Filters(), mapping, Beside(metadata=False))
         return execute_restore(vault, ready, target, verify=verify, progress=progress, stop=stop)
 
     def restore_all(*, verify: bool) -> list[RestoreReport]:

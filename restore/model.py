@@ -42,6 +42,14 @@ class Mapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What to restore beside mail: annotations, and the rights of others."""
+
+    metadata: bool = True
+    acl: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TargetMailbox:
     """A mailbox that the target has, as its listing shows it."""
 
@@ -56,6 +64,7 @@ class Survey:
 
     mailboxes: tuple[TargetMailbox, ...] = ()
     quotas: tuple[Quota, ...] = ()
+    keeps: frozenset[Literal["acl", "metadata", "server metadata"]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,8 @@ class PlannedMailbox:
     special_use: str | None
     reason: str = ""
     vacant: bool = False
+    acl: tuple[tuple[str, str], ...] = ()
+    metadata: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def name(self) -> str:
@@ -81,7 +92,10 @@ class PlannedMailbox:
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What a restore would do, in order."""
+    """What a restore would do, in order. `metadata` goes to the server as a whole.
+
+    `lost` says what the target can't keep, `left_out` what is restored only on request.
+    """
 
     account: str
     snapshot: SnapshotId
@@ -89,6 +103,9 @@ class RestorePlan:
     mailboxes: tuple[PlannedMailbox, ...]
     filters: Filters
     quotas: tuple[Quota, ...] = ()
+    metadata: tuple[tuple[str, bytes], ...] = ()
+    lost: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +140,10 @@ class ReadBack:
 
 @dataclass(frozen=True, slots=True)
 class Alteration:
-    """Something that the target keeps otherwise than the snapshot; `uid` is the source's, None for a mailbox."""
+    """Something that the target keeps otherwise than the snapshot; `uid` is the source's, None for a mailbox.
+
+    `mailbox` is empty for what is about the whole account.
+    """
 
     mailbox: str
     uid: int | None

@@ -7,15 +7,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from restore.model import Filters, Levels, Mapping, PlannedMailbox, RestorePlan, Survey
+from restore.beside import describe_beside, plan_beside
+from restore.model import Beside, Filters, Levels, Mapping, PlannedMailbox, RestorePlan, Survey
 from restore.room import describe_fit, fits
 from vault.model import Mailbox, Snapshot, Tree
 
 INBOX: Levels = ("INBOX",)
+ONLY_METADATA = Beside()
 
 
 def plan_restore(
-    snapshot: Snapshot, tree: Tree, target: str, survey: Survey, filters: Filters, mapping: Mapping
+    snapshot: Snapshot,
+    tree: Tree,
+    target: str,
+    survey: Survey,
+    filters: Filters,
+    mapping: Mapping,
+    beside: Beside = ONLY_METADATA,
 ) -> RestorePlan:
     """Plan the restore of one account: every mailbox that the filters name, INBOX first, each with its place."""
     there: dict[Levels, int | None] = {INBOX: None}
@@ -27,7 +35,8 @@ def plan_restore(
         if _wanted(mailbox, source_levels(mailbox, tree.prefix), filters)
     ]
     told = _tell_meetings(sorted(planned, key=_urgency))
-    return RestorePlan(snapshot.account, snapshot.id, target, tuple(told), filters, survey.quotas)
+    plan = RestorePlan(snapshot.account, snapshot.id, target, tuple(told), filters, survey.quotas)
+    return plan_beside(plan, tree, survey, mapping, beside)
 
 
 def _roles(tree: Tree, survey: Survey) -> dict[Levels, Levels]:
@@ -147,6 +156,7 @@ def describe_plan(plan: RestorePlan) -> Iterator[str]:
         some = plan.filters.of_messages or not planned.create
         count = f"up to {planned.source.messages}" if some and planned.source.messages else planned.source.messages
         yield f"{planned.source.name} → {planned.name}: {count} messages ({', '.join(deeds)})"
+    yield from describe_beside(plan)
     yield from map(describe_fit, fits(plan))
 
 

@@ -15,6 +15,7 @@ from restore.errors import MailboxRefused
 from restore.fingerprint import entry_fingerprint, identity
 from restore.model import (
     Alteration,
+    Beside,
     Filters,
     Levels,
     Mapping,
@@ -26,7 +27,7 @@ from restore.model import (
     RestoreReport,
 )
 from restore.pages import newest_pages
-from restore.plan import plan_restore
+from restore.plan import ONLY_METADATA, plan_restore
 from restore.room import Amount, fits, fits_after_counting, refuse_without_room
 from restore.select import Selected, chosen
 from restore.targets.base import Target
@@ -40,9 +41,16 @@ from vault.vault import Vault
 BATCH_MESSAGES, BATCH_OCTETS = 100, 4 << 20
 
 
-def make_plan(vault: Vault, snapshot: Snapshot, target: Target, filters: Filters, mapping: Mapping) -> RestorePlan:
+def make_plan(
+    vault: Vault,
+    snapshot: Snapshot,
+    target: Target,
+    filters: Filters,
+    mapping: Mapping,
+    beside: Beside = ONLY_METADATA,
+) -> RestorePlan:
     """Look at the target and plan the restore of a snapshot."""
-    return plan_restore(snapshot, vault.tree(snapshot), target.url, target.survey(), filters, mapping)
+    return plan_restore(snapshot, vault.tree(snapshot), target.url, target.survey(), filters, mapping, beside)
 
 
 def execute_restore(
@@ -72,6 +80,7 @@ def execute_restore(
         if any(fit.verdict == "perhaps" for fit in found):
             lacking = _Run(vault, plan, target, Quiet(), stop).lacking(ready)
             refuse_without_room(plan, fits_after_counting(plan, lacking))
+        run.annotate_server()
         run.replay(ready)
         verified = sum(run.verify(planned) for planned in ready) if verify and not stop.is_set() else 0
     finally:
@@ -102,7 +111,7 @@ class _Run:
         self._restored = 0
         self._skipped = 0
         self._over_quota = 0
-        self._altered: list[Alteration] = []
+        self._altered = [Alteration("", None, what) for what in plan.lost]
         self._failures: list[RestoreFailure] = []
 
     def prepare(self, planned: PlannedMailbox) -> bool:
@@ -113,6 +122,11 @@ class _Run:
             self._failures.append(RestoreFailure(planned.name, None, refused.message))
             return False
         return True
+
+    def annotate_server(self) -> None:
+        """Give the server as a whole its annotations."""
+        if self._plan.metadata:
+            self._altered += self._target.annotate_server(self._plan.metadata)
 
     def lacking(self, mailboxes: Sequence[PlannedMailbox]) -> Amount:
         """Count what the target lacks, and send nothing."""

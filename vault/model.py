@@ -40,7 +40,9 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One mailbox as it stood: its place in the hierarchy, its state, and the roots of its two tables.
 
     `name` is the decoded name with the server's own `delimiter`; `raw` the octets the server listed. `rows` and
-    `flags` are None for a mailbox without messages. `failed` lists UIDs the server would not give.
+    `flags` are None for a mailbox without messages. `failed` lists UIDs the server would not give. `acl` pairs
+    identifiers with rights (RFC 4314), `rights` are the account's own where the list is not its to see, `metadata`
+    pairs annotations with their octets (RFC 5464).
     """
 
     name: str
@@ -58,6 +60,9 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flags: bytes | None = None
     failed: tuple[int, ...] = ()
     complete: bool = True
+    acl: tuple[tuple[str, str], ...] = ()
+    rights: str = ""
+    metadata: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def selectable(self) -> bool:
@@ -67,10 +72,15 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Tree(msgspec.Struct, frozen=True):
-    """An account's mailboxes, in order of raw name; `prefix` stands before the user's own (`INBOX.`, RFC 2342)."""
+    """An account's mailboxes, in order of raw name; `prefix` stands before the user's own (`INBOX.`, RFC 2342).
+
+    `metadata` holds the annotations of the server as a whole. What is not there is not written, so that the trees of
+    earlier releases stay what they are.
+    """
 
     mailboxes: tuple[Mailbox, ...]
     prefix: str = ""
+    metadata: tuple[tuple[str, bytes], ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

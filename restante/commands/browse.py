@@ -103,7 +103,8 @@ def _print_mailboxes(boxes: tuple[Mailbox, ...], *, as_json: bool) -> None:
     if as_json:
         print_json([
             {"mailbox": b.name, "messages": b.messages, "bytes": b.octets, "special_use": b.special_use,
-             "subscribed": b.subscribed}
+             "subscribed": b.subscribed, "acl": dict(b.acl), "rights": b.rights,
+             "metadata": {entry: value.decode(errors="replace") for entry, value in b.metadata}}
             for b in boxes
         ])  # fmt: skip
         return
@@ -119,6 +120,11 @@ def _print_mailboxes(boxes: tuple[Mailbox, ...], *, as_json: bool) -> None:
         for b in boxes
     ]
     print_table(columns, rows, numeric=("messages", "size"))
+    for box in boxes:
+        if box.acl:
+            print_line(f"rights in {box.name}: {', '.join(f'{one} {rights}' for one, rights in box.acl)}")
+        if box.metadata:
+            print_line(f"annotations of {box.name}: {', '.join(entry for entry, _ in box.metadata)}")
 
 
 def _print_messages(vault: Vault, box: Mailbox, *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from restante.targets import Address, check_target, many_addresses, one_address,
 from restante.when import day, wanted
 from restante.wiring import Wiring
 from restore import (
+    Beside,
     Filters,
     Fit,
     Mapping,
@@ -38,6 +39,7 @@ from vault.model import Snapshot
 from vault.vault import Vault
 
 SHOWN = 20
+Wishes = tuple[Filters, Mapping, Beside]
 
 
 def _text(name: str, metavar: str, told: str) -> Any:
@@ -61,6 +63,8 @@ Map = Annotated[
 ]
 Into = Annotated[str | None, _text("--into", "PREFIX", "Put everything below this mailbox.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
+WithAcl = Annotated[bool, typer.Option("--with-acl", help="Give others the rights they had in the mailboxes.")]
+NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave annotations out.")]
 IgnoreQuota = Annotated[bool, typer.Option("--ignore-quota", help="Restore what fits, even if not all of it does.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Read everything back and compare.")]
 
@@ -80,6 +84,8 @@ def restore(
     dry_run: DryRun = False,
     verify: Verify = False,
     ignore_quota: IgnoreQuota = False,
+    with_acl: WithAcl = False,
+    no_metadata: NoMetadata = False,
     config: ConfigOption = None,
     vault: VaultOption = None,
     as_json: JsonOption = False,
@@ -97,19 +103,19 @@ def restore(
         subject,
         message_id,
     )
-    mapping = Mapping(tuple(_renaming(text) for text in rename or ()), into)
+    wishes = filters, Mapping(tuple(_renaming(text) for text in rename or ()), into), Beside(not no_metadata, with_acl)
     wiring = Wiring(config, vault)
     opened = wiring.vault
     places = [(opened.find(*wanted(place)), one_address(to))] if place else _everything(opened, to)
     if dry_run:
-        _print_plans([_only_plan(opened, *one, filters, mapping) for one in places], as_json=as_json)
+        _print_plans([_only_plan(opened, *one, wishes) for one in places], as_json=as_json)
         return
     started = time.monotonic()
     said = "stopping: what is restored stays; run the same command to go on"
     with stopping(said) as stop, watched("restoring", quiet=as_json) as progress:
 
         def restore_one(snapshot: Snapshot, address: Address) -> RestoreReport:
-            target, plan = _plan(opened, snapshot, address, filters, mapping)
+            target, plan = _plan(opened, snapshot, address, wishes)
             return execute_restore(
                 opened, plan, target, verify=verify, progress=progress, stop=stop, ignore_quota=ignore_quota
             )
@@ -141,15 +147,13 @@ def _everything(vault: Vault, to: str) -> list[tuple[Snapshot, Address]]:
     return list(zip(map(vault.find, accounts), many_addresses(to, accounts), strict=True))
 
 
-def _plan(
-    vault: Vault, snapshot: Snapshot, address: Address, filters: Filters, mapping: Mapping
-) -> tuple[Target, RestorePlan]:
+def _plan(vault: Vault, snapshot: Snapshot, address: Address, wishes: Wishes) -> tuple[Target, RestorePlan]:
     target = open_address(address)
-    return target, make_plan(vault, snapshot, target, filters, mapping)
+    return target, make_plan(vault, snapshot, target, *wishes)
 
 
-def _only_plan(vault: Vault, snapshot: Snapshot, address: Address, filters: Filters, mapping: Mapping) -> RestorePlan:
-    target, plan = _plan(vault, snapshot, address, filters, mapping)
+def _only_plan(vault: Vault, snapshot: Snapshot, address: Address, wishes: Wishes) -> RestorePlan:
+    target, plan = _plan(vault, snapshot, address, wishes)
     target.close()
     return plan
 
@@ -201,6 +205,8 @@ def _plan_document(plan: RestorePlan) -> dict[str, Any]:
         "target": plan.target,
         "mailboxes": mailboxes,
         "quota": [_fit(fit) for fit in fits(plan)],
+        "lost": list(plan.lost),
+        "left_out": list(plan.left_out),
     }
 
 
@@ -222,6 +228,8 @@ def _planned(mailbox: PlannedMailbox) -> dict[str, Any]:
         "create": mailbox.create,
         "subscribe": mailbox.subscribe,
         "reason": mailbox.reason,
+        "acl": dict(mailbox.acl),
+        "metadata": [entry for entry, _ in mailbox.metadata],
     }
 
 
@@ -243,4 +251,4 @@ def _tell_troubles(report: RestoreReport) -> None:
 
 def _where(report: RestoreReport, mailbox: str, uid: int | None) -> str:
     message = f", UID {uid}" if uid is not None else ""
-    return f"{report.account}, {mailbox}{message}"
+    return ", ".join(filter(None, (report.account, mailbox))) + message

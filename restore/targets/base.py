@@ -33,6 +33,9 @@ class Target(Protocol):
         Raises MailboxRefused where the target won't have the mailbox.
         """
 
+    def annotate_server(self, metadata: Sequence[tuple[str, bytes]]) -> list[Alteration]:
+        """Set annotations of the whole server; say which could not be. Only for targets whose survey says they can."""
+
     def present(self, planned: PlannedMailbox) -> Counter[bytes]:
         """Count what a prepared mailbox holds already."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey
-from restore.targets.files import folder_name, seconds, told, write_new
+from restore.targets.files import folder_name, keeps_no_annotations, seconds, told, write_new
 from vault.model import MessageRow
 
 LIST = "messages.jsonl"
@@ -47,6 +47,10 @@ class EmlTarget:
             if path.exists() and not (text := path.read_bytes()).endswith(b"\n"):
                 write_new(path, text[: text.rfind(b"\n") + 1])  # a killed restore left half a line
         return []
+
+    def annotate_server(self, metadata: Sequence[tuple[str, bytes]]) -> list[Alteration]:
+        """Files keep none."""
+        return keeps_no_annotations(metadata)
 
     def present(self, planned: PlannedMailbox) -> Counter[bytes]:
         """Count the messages that an earlier restore wrote, by blob: those in the list whose file is whole."""

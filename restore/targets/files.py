@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from imap.names import encode_name
 from restore.errors import MailboxRefused, TargetTrouble
-from restore.model import Levels
+from restore.model import Alteration, Levels
 from vault.internaldate import epoch_of
 from vault.model import MessageRow
 
@@ -55,3 +55,8 @@ def write_new(path: Path, data: bytes) -> None:
     """Write a file whole, not yet synced."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 mode from birth
         file.write(data)
+
+
+def keeps_no_annotations(metadata: Sequence[tuple[str, bytes]]) -> list[Alteration]:
+    """Say that annotations are lost in a file system, where there are any."""
+    return [Alteration("", None, "files keep no annotations of a server")] if metadata else []

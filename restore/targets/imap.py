@@ -11,6 +11,7 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from imap.append import AppendInterrupted
+from imap.belongings import SERVER
 from imap.errors import ConnectionLost, ImapError, Refused, Throttled
 from imap.model import Appended, Endpoint, Login, Namespace, Outgoing
 from imap.names import encode_name
@@ -19,6 +20,7 @@ from restore.errors import MailboxRefused
 from restore.fingerprint import identity
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey, TargetMailbox
 from restore.plan import INBOX, safe_name, target_name
+from restore.targets.imap_beside import give_metadata, give_rights, keeping
 from restore.targets.imap_box import (
     Box,
     complete_flags,
@@ -75,7 +77,8 @@ class ImapTarget:
             levels = tuple(name.split(mailbox.delimiter)) if mailbox.delimiter else (name,)
             if mailbox.status is not None:
                 found.append(TargetMailbox(levels, mailbox.special_use, mailbox.status.messages))
-        return Survey(tuple(found), tuple(self._patiently(Session.quotas)))
+        keeps = self._patiently(lambda session: keeping(session.capabilities))
+        return Survey(tuple(found), tuple(self._patiently(Session.quotas)), keeps)
 
     def prepare(self, planned: PlannedMailbox) -> list[Alteration]:
         """Make the mailbox, with escaped characters where the server won't have the plain name."""
@@ -93,7 +96,14 @@ class ImapTarget:
         if any(box.raw == raw and levels != planned.levels for levels, box in self._boxes.items()):
             raise MailboxRefused(f"another mailbox is {name} there already", hint="map one of the two with --map")
         self._boxes[planned.levels] = Box(raw)
+        notes += self._patiently(lambda session: give_metadata(session, raw, planned.metadata))
+        notes += self._patiently(lambda session: give_rights(session, raw, planned.acl))
         return [Alteration(planned.name, None, note) for note in notes]
+
+    def annotate_server(self, metadata: Sequence[tuple[str, bytes]]) -> list[Alteration]:
+        """Set annotations of the whole server; say which could not be."""
+        notes = self._patiently(lambda session: give_metadata(session, SERVER, metadata))
+        return [Alteration("", None, f"the server's annotations: {note}") for note in notes]
 
     def present(self, planned: PlannedMailbox) -> Counter[bytes]:
         """Count the fingerprints of what the mailbox holds."""

@@ -18,7 +18,7 @@ from imap.names import decode_name, encode_name
 from restore.errors import MailboxRefused
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey, TargetMailbox
 from restore.plan import INBOX, target_name
-from restore.targets.files import seconds, told, write_new
+from restore.targets.files import keeps_no_annotations, seconds, told, write_new
 from vault.internaldate import format_internaldate
 from vault.model import Flags
 
@@ -69,6 +69,10 @@ class MaildirTarget:
             if planned.subscribe:
                 self._subscribe("INBOX" if planned.levels == INBOX else name)
         return [Alteration(planned.name, None, f"its name becomes {decode_name(name.encode())}")] if escaped else []
+
+    def annotate_server(self, metadata: Sequence[tuple[str, bytes]]) -> list[Alteration]:
+        """Files keep none."""
+        return keeps_no_annotations(metadata)
 
     def present(self, planned: PlannedMailbox) -> Counter[bytes]:
         """Count the messages that an earlier restore wrote, by blob."""

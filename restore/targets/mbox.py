@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey
-from restore.targets.files import folder_name, seconds, told
+from restore.targets.files import folder_name, keeps_no_annotations, seconds, told
 
 _QUOTE = re.compile(rb"^(>*From )", re.MULTILINE)
 _UNQUOTE = re.compile(rb"^>(>*From )", re.MULTILINE)
@@ -51,6 +51,10 @@ class MboxTarget:
                 pass
             _mend(path)
         return []
+
+    def annotate_server(self, metadata: Sequence[tuple[str, bytes]]) -> list[Alteration]:
+        """Files keep none."""
+        return keeps_no_annotations(metadata)
 
     def present(self, planned: PlannedMailbox) -> Counter[bytes]:
         """Count the messages that an earlier restore wrote, by blob."""
