@@ -147,13 +147,13 @@ class AccountRun:
         return session
 
     def _look(self, session: PatientSession) -> None:
-        listing = session.run(Session.look)
+        listing = session.run(lambda opened: opened.look(self.source.namespaces))
         if not listing:
             hint = "nothing was changed in the vault; look at the server"
             raise ImapError("the server lists no mailbox at all, not even INBOX", hint=hint)
         self._prefix = self._find_prefix(session, listing)
         with self._lock:
-            self._plan = plan_sync(self._tree, listing, self.source.exclude, self.source.only)
+            self._plan = plan_sync(self._tree, listing, self.source.exclude, self.source.only, self.source.namespaces)
             self._looked = True
             self._failures += [
                 Failure(plan.listed.name, None, plan.reason)
@@ -163,12 +163,12 @@ class AccountRun:
 
     def _find_prefix(self, session: PatientSession, listing: Sequence[ListedMailbox]) -> str:
         """Return what stands before the user's own mailboxes; the server is asked only where the names suggest one."""
-        below = [m for m in listing if m.delimiter and m.name.upper() != "INBOX"]
+        below = [m for m in listing if m.delimiter and m.name.upper() != "INBOX" and not m.namespace]
         if not below or not all(m.name.upper().startswith(f"INBOX{m.delimiter}") for m in below):
             return ""
         if self._tree is not None and self._tree.prefix:
             return self._tree.prefix
-        return session.run(Session.namespace).prefix.decode("latin-1")
+        return session.run(Session.namespaces).personal[0].prefix.decode("latin-1")
 
     def _read_all(self, main: PatientSession, checkpoint: Callable[[], None]) -> None:
         """Open each changed mailbox; read small changes at once and large ones over several connections."""
@@ -308,4 +308,5 @@ class AccountRun:
             failures=self._all_failures(),
             alarms=self._alarms(messages) if self._looked else (),
             hint=self._hint,
+            left_out=self._plan.left_out,
         )

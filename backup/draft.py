@@ -184,6 +184,8 @@ def bare_mailbox(listed: ListedMailbox) -> Mailbox:
         attributes=tuple(sorted(a for a in listed.attributes if a.lower() not in _FLEETING)),
         special_use=listed.special_use,
         subscribed=listed.subscribed,
+        namespace=listed.namespace,
+        namespace_prefix=listed.namespace_prefix,
     )
 
 
@@ -207,4 +209,6 @@ def moved_mailbox(before: Mailbox, listed: ListedMailbox) -> Mailbox:
         attributes=now.attributes,
         special_use=now.special_use,
         subscribed=now.subscribed,
+        namespace=now.namespace,
+        namespace_prefix=now.namespace_prefix,
     )

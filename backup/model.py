@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from imap.model import Endpoint, Login
+from imap.model import Endpoint, Login, NamespaceKind
 from vault.ids import SnapshotId
 from vault.model import Failure
 from vault.packer import PackLimits
@@ -19,7 +19,8 @@ class SourceAccount:
     r"""One account to back up.
 
     `exclude` are the mailboxes to leave out, `only` the ones to take (all where it is empty), as globs of names or as
-    roles (`\Junk`). `connections` is how many it is read over, None as the options say.
+    roles (`\Junk`). `namespaces` says whose mailboxes to take (RFC 2342). `connections` is how many it is read over,
+    None as the options say.
     """
 
     account: str
@@ -27,6 +28,7 @@ class SourceAccount:
     login: Login
     exclude: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    namespaces: frozenset[NamespaceKind] = frozenset({""})
     connections: int | None = None
 
 
@@ -54,7 +56,8 @@ class BackupOptions:
 class AccountReport:
     """What became of one account. Sizes in octets; `downloaded_octets` is all that came over the wire.
 
-    `hint` says what to do about the trouble that ended the account's run, where one did.
+    `hint` says what to do about the trouble that ended the account's run, where one did. `left_out` are mailboxes of
+    others and shared ones that nobody asked for.
     """
 
     account: str
@@ -72,6 +75,7 @@ class AccountReport:
     failures: tuple[Failure, ...] = ()
     alarms: tuple[str, ...] = ()
     hint: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

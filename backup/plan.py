@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from imap.model import ListedMailbox, MailboxStatus, Opened
+from imap.model import ListedMailbox, MailboxStatus, NamespaceKind, Opened
 from vault.model import Mailbox, Tree
 
 Action = Literal["keep", "name only", "read all", "catch up", "unreadable"]
 Ranges = tuple[tuple[int, int], ...]
 HIGHEST_UID = 0xFFFFFFFF
+OWN: frozenset[NamespaceKind] = frozenset({""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,25 @@ class SyncPlan:
 
     mailboxes: tuple[MailboxPlan, ...]
     alarms: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def plan_sync(
-    previous: Tree | None, listing: Sequence[ListedMailbox], exclude: Sequence[str] = (), only: Sequence[str] = ()
+    previous: Tree | None,
+    listing: Sequence[ListedMailbox],
+    exclude: Sequence[str] = (),
+    only: Sequence[str] = (),
+    namespaces: Collection[NamespaceKind] = OWN,
 ) -> SyncPlan:
     """Plan one account's backup from the newest snapshot's tree and the server's listing."""
     before = {mailbox.raw: mailbox for mailbox in previous.mailboxes} if previous else {}
-    kept = [m for m in listing if (not only or _matches(m, only)) and not _matches(m, exclude)]
+    chosen = [m for m in listing if (not only or _matches(m, only)) and not _matches(m, exclude)]
+    kept = [m for m in chosen if m.namespace in namespaces]
+    left_out = tuple(m.name for m in chosen if m.namespace and m.namespace not in namespaces)
     plans = [plan_mailbox(before.get(listed.raw), listed) for listed in kept]
     gone = [m for m in before.values() if m.raw not in {listed.raw for listed in listing}]
-    return SyncPlan(tuple(sorted(plans, key=_urgency)), tuple(_listing_alarms(before.values(), gone, plans)))
+    alarms = tuple(_listing_alarms(before.values(), gone, plans))
+    return SyncPlan(tuple(sorted(plans, key=_urgency)), alarms, left_out)
 
 
 def _matches(listed: ListedMailbox, patterns: Iterable[str]) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from imap.arguments import astring
 from imap.errors import ConnectionLost
-from imap.model import ListedMailbox, MailboxStatus, Namespace
-from imap.names import unique_names
+from imap.model import ListedMailbox, MailboxStatus, Namespace, NamespaceKind, Namespaces
+from imap.names import decode_name, unique_names
+from imap.namespace import parse_namespaces, whose
 from imap.tokens import Response, Status, Value, kind_of, tokens
 from imap.wire import Wire
 
@@ -35,36 +36,59 @@ class _Line:
         return not (self.has("\\noselect") or self.has("\\nonexistent"))
 
 
-def look(wire: Wire, capabilities: frozenset[str]) -> list[ListedMailbox]:
-    """Return all mailboxes of the account, sorted by raw name, each with its four numbers or the reason why not."""
+def look(
+    wire: Wire, capabilities: frozenset[str], also: Collection[NamespaceKind] = ()
+) -> tuple[list[ListedMailbox], Namespaces | None]:
+    """Return all mailboxes of the account, sorted by raw name, each with its four numbers or the reason why not.
+
+    Also returns the server's namespaces. Those of the kinds in `also` are listed on their own too: not every server
+    shows them when it is asked for everything.
+    """
     numbers = b"MESSAGES UIDNEXT UIDVALIDITY"
     if capabilities & {"CONDSTORE", "QRESYNC"}:
         numbers += b" HIGHESTMODSEQ"
-    listed = _all_in_one(wire, capabilities, numbers) if "LIST-STATUS" in capabilities else None
-    if listed is None:
-        listed = _in_two(wire, capabilities)
-    lines, subscribed, statuses = listed
+    heard: list[Response] = []
+    # Its answer comes before the listing's, and is heard with it.
+    asked = wire.start(b"NAMESPACE", what="NAMESPACE") if "NAMESPACE" in capabilities else None
+    lines, subscribed, statuses = _list(wire, capabilities, numbers, b"*", heard)
+    heard += wire.collect(asked, what="NAMESPACE")[0] if asked else ()
+    namespaces = parse_namespaces(heard)
+    for prefix in _prefixes(namespaces, also):
+        more = _list(wire, capabilities, numbers, prefix + b"*", heard)
+        lines, subscribed, statuses = more[0] | lines, more[1] | subscribed, more[2] | statuses
     missing = [line.raw for line in lines.values() if line.selectable and line.raw not in statuses]
     problems = _ask_each(wire, missing, numbers, statuses)
     names = unique_names(list(lines))
-    return sorted(
-        (
-            _mailbox(line, name, line.raw in subscribed, statuses.get(line.raw), problems.get(line.raw, ""))
-            for line, name in zip(lines.values(), names, strict=True)
-        ),
-        key=lambda m: m.raw,
+    listed = (
+        _mailbox(line, name, line.raw in subscribed, statuses.get(line.raw), problems.get(line.raw, ""), namespaces)
+        for line, name in zip(lines.values(), names, strict=True)
     )
+    return sorted(listed, key=lambda m: m.raw), namespaces
+
+
+def _prefixes(namespaces: Namespaces | None, kinds: Collection[NamespaceKind]) -> Iterator[bytes]:
+    for kind, spaces in namespaces.by_kind().items() if namespaces else ():
+        yield from (space.prefix for space in spaces if kind and kind in kinds and space.prefix)
 
 
 _Listed = tuple[dict[bytes, _Line], set[bytes], dict[bytes, MailboxStatus]]
 
 
-def _all_in_one(wire: Wire, capabilities: frozenset[str], numbers: bytes) -> _Listed | None:
+def _list(wire: Wire, capabilities: frozenset[str], numbers: bytes, pattern: bytes, heard: list[Response]) -> _Listed:
+    listed = None
+    if "LIST-STATUS" in capabilities:
+        listed = _all_in_one(wire, capabilities, numbers, pattern, heard)
+    return _in_two(wire, capabilities, pattern, heard) if listed is None else listed
+
+
+def _all_in_one(
+    wire: Wire, capabilities: frozenset[str], numbers: bytes, pattern: bytes, heard: list[Response]
+) -> _Listed | None:
     """LIST with everything it can return (RFC 5258, 5819, 6154); None where the server then won't."""
     wanted = b"SUBSCRIBED " + (b"SPECIAL-USE " if "SPECIAL-USE" in capabilities else b"")
-    responses, status = wire.ask(
-        b'LIST "" "*" RETURN (' + wanted + b"STATUS (" + numbers + b"))", what="listing the mailboxes"
-    )
+    tail = b" RETURN (" + wanted + b"STATUS (" + numbers + b"))"
+    responses, status = wire.ask(b'LIST "" ', astring(pattern), tail, what="listing the mailboxes")
+    heard += responses
     if not status.ok:
         return None
     lines = _lines(responses, b"LIST")
@@ -72,13 +96,17 @@ def _all_in_one(wire: Wire, capabilities: frozenset[str], numbers: bytes) -> _Li
     return lines, subscribed, dict(_statuses(responses, lines))
 
 
-def _in_two(wire: Wire, capabilities: frozenset[str]) -> _Listed:
+def _in_two(wire: Wire, capabilities: frozenset[str], pattern: bytes, heard: list[Response]) -> _Listed:
     """LIST and LSUB, sent together."""
     roles = b" RETURN (SPECIAL-USE)" if capabilities >= {"LIST-EXTENDED", "SPECIAL-USE"} else b""
-    tags = [wire.start(verb + b' "" "*"' + tail, what="listing") for verb, tail in ((b"LIST", roles), (b"LSUB", b""))]
+    tags = [
+        wire.start(verb + b' "" ', astring(pattern), tail, what="listing")
+        for verb, tail in ((b"LIST", roles), (b"LSUB", b""))
+    ]
     (mailboxes, status), (subscriptions, _) = (wire.collect(tag, what="listing the mailboxes") for tag in tags)
+    heard += mailboxes
     if not status.ok:
-        mailboxes, status = wire.run(b'LIST "" "*"', what="listing the mailboxes")
+        mailboxes, status = wire.run(b'LIST "" ', astring(pattern), what="listing the mailboxes")
     lines = _lines(mailboxes, b"LIST")
     subscribed = {_key(line.raw) for line in _lines(subscriptions, b"LSUB").values() if line.selectable}
     return lines, {raw for raw in lines if _key(raw) in subscribed}, {}
@@ -169,7 +197,15 @@ def _numbers(items: Sequence[Value]) -> MailboxStatus | None:
     )
 
 
-def _mailbox(line: _Line, name: str, subscribed: bool, status: MailboxStatus | None, problem: str) -> ListedMailbox:  # noqa: FBT001  # one caller, same order as the fields
+def _mailbox(  # one caller, same order as the fields
+    line: _Line,
+    name: str,
+    subscribed: bool,  # noqa: FBT001  # likewise
+    status: MailboxStatus | None,
+    problem: str,
+    namespaces: Namespaces | None,
+) -> ListedMailbox:
+    kind, prefix = whose(line.raw, namespaces)
     role = next((_ROLES[a.lower()] for a in line.attributes if a.lower() in _ROLES), None)
     return ListedMailbox(
         name=name,
@@ -180,6 +216,8 @@ def _mailbox(line: _Line, name: str, subscribed: bool, status: MailboxStatus | N
         subscribed=subscribed,
         status=status if line.selectable else None,
         problem=problem,
+        namespace=kind,
+        namespace_prefix=decode_name(prefix) if kind else "",
     )
 
 
@@ -192,17 +230,15 @@ def _odd() -> ConnectionLost:
     return ConnectionLost("the server's listing of mailboxes can't be read")
 
 
-def namespace(wire: Wire, capabilities: frozenset[str]) -> Namespace:
-    """Return the personal namespace; without NAMESPACE no prefix, and the delimiter that LIST tells."""
+def ask_namespaces(wire: Wire, capabilities: frozenset[str]) -> Namespaces:
+    """Return the namespaces; without NAMESPACE a personal one of no prefix, and the delimiter that LIST tells."""
     if "NAMESPACE" in capabilities:
         responses, status = wire.ask(b"NAMESPACE", what="NAMESPACE")
-        for response in responses if status.ok else ():
-            if kind_of(response)[0] == b"NAMESPACE":
-                match tokens(response, 12):
-                    case [[[bytes() as prefix, (bytes() | None) as delimiter, *_], *_], *_]:
-                        return Namespace(prefix, delimiter.decode("latin-1") if delimiter else None)
+        if status.ok and (told := parse_namespaces(responses)):
+            return told
     responses, _ = wire.run(b'LIST "" ""', what="asking for the delimiter")
-    return next((Namespace(b"", line.delimiter) for line in _lines(responses, b"LIST").values()), Namespace(b"", None))
+    delimiters = [line.delimiter for line in _lines(responses, b"LIST").values()]
+    return Namespaces((Namespace(b"", delimiters[0] if delimiters else None),))
 
 
 def is_there(wire: Wire, raw: bytes) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+NamespaceKind = Literal["", "other", "shared"]
+"""Whose a mailbox is (RFC 2342): the user's own, another user's, or shared by all."""
 TlsMode = Literal["implicit", "starttls", "off"]
 Secret = Callable[[], str]
 """Gives a password or token when asked; nothing keeps it longer than a login."""
@@ -59,7 +61,8 @@ class MailboxStatus:
 class ListedMailbox:
     """One line of the account's listing; `status` is None for what can't be selected or did not answer.
 
-    `name` is decoded (modified UTF-7 or UTF-8), `raw` the octets as listed.
+    `name` is decoded (modified UTF-7 or UTF-8), `raw` the octets as listed. `namespace` is empty for the user's own,
+    else whose it is; `namespace_prefix` is then what stands before its name.
     """
 
     name: str
@@ -70,6 +73,8 @@ class ListedMailbox:
     subscribed: bool
     status: MailboxStatus | None
     problem: str = ""
+    namespace: NamespaceKind = ""
+    namespace_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,24 @@ class Quota(NamedTuple):
 
 
 class Namespace(NamedTuple):
-    """Where a user's own mailboxes live (RFC 2342): what stands before their names, and what parts the levels."""
+    """Where mailboxes of one kind live (RFC 2342): what stands before their names, and what parts the levels."""
 
     prefix: bytes
     delimiter: str | None
+
+
+class Namespaces(NamedTuple):
+    """All that a server names; the first personal one is the usual one."""
+
+    personal: tuple[Namespace, ...]
+    other: tuple[Namespace, ...] = ()
+    shared: tuple[Namespace, ...] = ()
+
+    def by_kind(self) -> dict[NamespaceKind, tuple[Namespace, ...]]:
+        """Return the same by kind, the kinds that the server has."""
+        told: dict[NamespaceKind, tuple[Namespace, ...]] = {
+            "": self.personal,
+            "other": self.other,
+            "shared": self.shared,
+        }
+        return {kind: spaces for kind, spaces in told.items() if spaces}

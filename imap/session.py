@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +20,8 @@ from imap.model import (
     Headers,
     ListedMailbox,
     Login,
-    Namespace,
+    NamespaceKind,
+    Namespaces,
     Opened,
     Outgoing,
     Quota,
@@ -78,6 +79,7 @@ class Session:
         """The raw name of the mailbox that is open."""
         self._wire = wire
         self._uidnext: int | None = None
+        self._namespaces: Namespaces | None = None
         self._server_id_tried = False
         self._server_id_kind = profile.server_id_kind
 
@@ -102,13 +104,20 @@ class Session:
         limits = [c[12:] for c in self.capabilities if c.startswith("APPENDLIMIT=")]
         return int(limits[0]) if limits and limits[0].isdigit() else None
 
-    def look(self) -> list[ListedMailbox]:
-        """Return all mailboxes with their four numbers, sorted by raw name; one round trip with LIST-STATUS."""
-        return listing.look(self._wire, self.capabilities)
+    def look(self, also: Collection[NamespaceKind] = ()) -> list[ListedMailbox]:
+        """Return all mailboxes with their four numbers, sorted by raw name; one round trip with LIST-STATUS.
 
-    def namespace(self) -> Namespace:
-        """Return where the user's own mailboxes live (RFC 2342)."""
-        return listing.namespace(self._wire, self.capabilities)
+        Namespaces of the kinds in `also` cost one more each, and show mailboxes that the server may hide otherwise.
+        """
+        listed, namespaces = listing.look(self._wire, self.capabilities, also)
+        self._namespaces = namespaces or self._namespaces
+        return listed
+
+    def namespaces(self) -> Namespaces:
+        """Return where mailboxes live (RFC 2342): the user's own, other users', shared ones."""
+        if self._namespaces is None:
+            self._namespaces = listing.ask_namespaces(self._wire, self.capabilities)
+        return self._namespaces
 
     def quotas(self) -> list[Quota]:
         """Return the limits on what the account may store; none where the server has no QUOTA or no limit."""

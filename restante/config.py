@@ -112,6 +112,7 @@ Span = Annotated[
 ]
 Share = Annotated[float, BeforeValidator(_percent), WithJsonSchema({"type": "string", "pattern": "^[0-9.]+%?$"})]
 Kind = Literal["backup", "check", "prune", "drill", "copy"]
+Namespace = Literal["personal", "other", "shared"]
 RPO = "How old the newest complete snapshot may get before `restante status` and the service call it late"
 
 
@@ -287,6 +288,11 @@ def _mailboxes(what: str, example: list[str]) -> Any:
     return Field(default=[], description=told, examples=[example], json_schema_extra=live)
 
 
+def _namespaces() -> Any:
+    told = "Whose mailboxes to take: the user's own, those that other users let him see, shared ones (RFC 2342)."
+    return Field(["personal"], min_length=1, description=told, examples=[["personal", "shared"]])
+
+
 class Account(Section):
     """One mail account to back up. Give one of the passwords, or oauth2."""
 
@@ -313,6 +319,7 @@ class Account(Section):
     oauth2: OAuth2 | None = Field(None, description="Log in with an access token instead of a password.")
     exclude: list[str] = _mailboxes("leave out", ["\\Junk", "\\Trash", "Old/*"])
     only: list[str] = Field(default=[], description="Take only these mailboxes, named likewise.", examples=[["INBOX"]])
+    namespaces: list[Namespace] = _namespaces()
     rpo: Span | None = Field(None, description=f"{RPO}. Default: the shortest of its jobs.", examples=["2h"])
     retention: Retention | None = Field(None, description=f"{RETENTION}, or what any of its jobs says.")
 
@@ -370,6 +377,7 @@ class Server(Section):
     )
     exclude: list[str] = _mailboxes("leave out", ["\\Junk", "\\Trash"])
     only: list[str] = Field(default=[], description="Take only these mailboxes, named likewise.", examples=[["INBOX"]])
+    namespaces: list[Namespace] = _namespaces()
     rpo: Span | None = Field(None, description=f"{RPO}; where it differs from the jobs'.", examples=["1d"])
     retention: Retention | None = Field(None, description=f"{RETENTION}; where it differs from the jobs'.")
 

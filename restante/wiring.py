@@ -212,8 +212,15 @@ class Wiring:
         else:
             login = login_of(self.loaded, account, account.name, endpoint.account) or url_login("SOURCE", account.name)
             connections = None
-        chosen = {"exclude": tuple(account.exclude), "only": tuple(account.only)}
-        return SourceAccount(account.name, endpoint, login, **chosen, connections=connections)
+        return SourceAccount(
+            account.name,
+            endpoint,
+            login,
+            exclude=tuple(account.exclude),
+            only=tuple(account.only),
+            namespaces=frozenset("" if kind == "personal" else kind for kind in account.namespaces),
+            connections=connections,
+        )
 
     def _url_account(self, url: str) -> SourceAccount:
         endpoint = endpoint_of(url)

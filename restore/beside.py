@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from restore.model import Beside, Mapping, PlannedMailbox, RestorePlan, Survey
+from restore.namespaces import split_namespaces
 from vault.model import Tree
 
 _OWNERS = {"owner", "administrators"}
@@ -36,7 +37,7 @@ def plan_beside(plan: RestorePlan, tree: Tree, survey: Survey, mapping: Mapping,
         ),
         metadata=to_server,
         lost=(*_lost(plan, survey, beside), *(["the target keeps no annotations of a server"] if lost else [])),
-        left_out=tuple(_left_out(plan, beside)),
+        left_out=(*_left_out(plan, beside), *_not_own(tree, beside)),
     )
 
 
@@ -64,6 +65,13 @@ def _left_out(plan: RestorePlan, beside: Beside) -> Iterator[str]:
         rights = ", ".join(f"{one} {rights}" for one, rights in others(planned, plan.account))
         if rights and not beside.acl:
             yield f"rights in {planned.source.name}: {rights} (--with-acl gives them)"
+
+
+def _not_own(tree: Tree, beside: Beside) -> Iterator[str]:
+    _, others = split_namespaces(tree)
+    if others and not beside.shared:
+        names = ", ".join(mailbox.name for mailbox in others)
+        yield f"mailboxes that are not the account's own: {names} (--with-shared restores them)"
 
 
 def describe_beside(plan: RestorePlan) -> Iterator[str]:

@@ -106,7 +106,7 @@ def run_drill(
 
     def restore(snapshot: Snapshot, *, verify: bool) -> RestoreReport:
         target = open_place(snapshot)
-        ready = make_plan(vault, snapshot, target, Filters(), mapping, Beside(metadata=False))
+        ready = make_plan(vault, snapshot, target, Filters(), mapping, Beside(metadata=False, shared=True))
         return execute_restore(vault, ready, target, verify=verify, progress=progress, stop=stop)
 
     def restore_all(*, verify: bool) -> list[RestoreReport]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
-from imap.model import Quota
+from imap.model import NamespaceKind, Quota
 from vault.ids import SnapshotId
 from vault.model import Flags, Mailbox, MessageRow
 
@@ -43,10 +43,11 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What to restore beside mail: annotations, and the rights of others."""
+    """What to restore beside the account's own mail: annotations, the rights of others, their mailboxes."""
 
     metadata: bool = True
     acl: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class TargetMailbox:
     levels: Levels
     special_use: str | None = None
     messages: int | None = None
+    namespace: NamespaceKind = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Survey:
 
     mailboxes: tuple[TargetMailbox, ...] = ()
     quotas: tuple[Quota, ...] = ()
+    namespaces: frozenset[NamespaceKind] = frozenset({""})
     keeps: frozenset[Literal["acl", "metadata", "server metadata"]] = frozenset()
 
 
@@ -71,7 +74,8 @@ class Survey:
 class PlannedMailbox:
     """One mailbox of the snapshot and where it goes. `reason` says why there, where that is not plain.
 
-    `vacant` says that the target holds no messages there yet.
+    `vacant` says that the target holds no messages there yet. With a `namespace` the first level stands for the
+    target's own of that kind.
     """
 
     source: Mailbox
@@ -83,6 +87,7 @@ class PlannedMailbox:
     vacant: bool = False
     acl: tuple[tuple[str, str], ...] = ()
     metadata: tuple[tuple[str, bytes], ...] = ()
+    namespace: NamespaceKind = ""
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from restore.beside import describe_beside, plan_beside
 from restore.model import Beside, Filters, Levels, Mapping, PlannedMailbox, RestorePlan, Survey
+from restore.namespaces import KINDS, LABELS, apart, split_namespaces
 from restore.room import describe_fit, fits
 from vault.model import Mailbox, Snapshot, Tree
 
@@ -26,27 +27,34 @@ def plan_restore(
     beside: Beside = ONLY_METADATA,
 ) -> RestorePlan:
     """Plan the restore of one account: every mailbox that the filters name, INBOX first, each with its place."""
-    there: dict[Levels, int | None] = {INBOX: None}
-    there.update((mailbox.levels, mailbox.messages) for mailbox in survey.mailboxes)
-    roles = _roles(tree, survey)
+    there: dict[tuple[str, Levels], int | None] = {("", INBOX): None}
+    there.update(((mailbox.namespace, mailbox.levels), mailbox.messages) for mailbox in survey.mailboxes)
+    own, others = split_namespaces(tree)
+    roles = _roles(own, tree.prefix, survey)
     planned = [
-        _plan_mailbox(mailbox, source_levels(mailbox, tree.prefix), there, roles, mapping)
-        for mailbox in tree.mailboxes
-        if _wanted(mailbox, source_levels(mailbox, tree.prefix), filters)
+        _plan_mailbox(mailbox, levels, there, roles, mapping)
+        for mailbox in own
+        if _wanted(mailbox, levels := source_levels(mailbox, tree.prefix), filters)
+    ]
+    firsts = {source_levels(mailbox, tree.prefix)[0] for mailbox in own}
+    planned += [
+        _plan_of_others(mailbox, apart(mailbox, firsts), there, survey, mapping)
+        for mailbox in others
+        if beside.shared and _wanted(mailbox, apart(mailbox, firsts), filters)
     ]
     told = _tell_meetings(sorted(planned, key=_urgency))
     plan = RestorePlan(snapshot.account, snapshot.id, target, tuple(told), filters, survey.quotas)
     return plan_beside(plan, tree, survey, mapping, beside)
 
 
-def _roles(tree: Tree, survey: Survey) -> dict[Levels, Levels]:
+def _roles(own: Sequence[Mailbox], prefix: str, survey: Survey) -> dict[Levels, Levels]:
     """Say which mailboxes go to another of the same special use (RFC 6154) at the target, each to one of its own.
 
     One that finds its own name there with its use stays what it is: many servers give `Sent` and `Sent Messages` the
     same use. The choice looks at the whole tree, so that filters and an earlier restore don't change it.
     """
-    sources = {source_levels(mailbox, tree.prefix): _use(mailbox.special_use) for mailbox in tree.mailboxes}
-    free = {mailbox.levels: _use(mailbox.special_use) for mailbox in survey.mailboxes if mailbox.special_use}
+    sources = {source_levels(mailbox, prefix): _use(mailbox.special_use) for mailbox in own}
+    free = {m.levels: _use(m.special_use) for m in survey.mailboxes if m.special_use and not m.namespace}
     settled = {levels for levels, use in sources.items() if use and free.get(levels) == use}
     free = {levels: use for levels, use in free.items() if levels not in settled}
     found: dict[Levels, Levels] = {}
@@ -76,7 +84,12 @@ def _tell_meetings(planned: Sequence[PlannedMailbox]) -> Iterator[PlannedMailbox
 
 
 def source_levels(mailbox: Mailbox, prefix: str) -> Levels:
-    """Return a mailbox's place without the separator and personal prefix of the server it came from."""
+    """Return a mailbox's place without the separator and personal prefix of the server it came from.
+
+    One that is not the account's own lies below `Other Users` or `Shared`, whatever the server's prefix was.
+    """
+    if mailbox.namespace:
+        return apart(mailbox, ())
     name, delimiter = mailbox.name, mailbox.delimiter
     if prefix and name.startswith(prefix) and len(name) > len(prefix):
         name = name[len(prefix) :]
@@ -94,17 +107,42 @@ def _wanted(mailbox: Mailbox, levels: Levels, filters: Filters) -> bool:
 
 
 def _plan_mailbox(
-    mailbox: Mailbox, levels: Levels, there: dict[Levels, int | None], roles: dict[Levels, Levels], mapping: Mapping
+    mailbox: Mailbox,
+    levels: Levels,
+    there: dict[tuple[str, Levels], int | None],
+    roles: dict[Levels, Levels],
+    mapping: Mapping,
 ) -> PlannedMailbox:
     place, reason = _place(mailbox, levels, roles, mapping)
     return PlannedMailbox(
         source=mailbox,
         levels=place,
-        create=place not in there,
+        create=("", place) not in there,
         subscribe=mailbox.subscribed,
         special_use=mailbox.special_use if not mapping.into else None,
         reason=reason,
-        vacant=there.get(place, 0) == 0,
+        vacant=there.get(("", place), 0) == 0,
+    )
+
+
+def _plan_of_others(
+    mailbox: Mailbox, levels: Levels, there: dict[tuple[str, Levels], int | None], survey: Survey, mapping: Mapping
+) -> PlannedMailbox:
+    """Put another user's or a shared mailbox back where the target has such ones, else below a mailbox for them."""
+    place, reason = _place(mailbox, levels, {}, mapping)
+    namespace = mailbox.namespace if mailbox.namespace in survey.namespaces and not reason else ""
+    # Where the target has them, its label is ours whatever the source's own mailboxes are called.
+    at = (namespace, (LABELS[namespace], *place[1:]) if namespace else place)
+    why = f"in the target's namespace of {KINDS[namespace]}" if namespace else "apart from the account's own"
+    return PlannedMailbox(
+        source=mailbox,
+        levels=place,
+        create=at not in there,
+        subscribe=mailbox.subscribed,
+        special_use=None,
+        reason=reason or why,
+        vacant=there.get(at, 0) == 0,
+        namespace=namespace,
     )
 
 

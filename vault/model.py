@@ -42,7 +42,8 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `name` is the decoded name with the server's own `delimiter`; `raw` the octets the server listed. `rows` and
     `flags` are None for a mailbox without messages. `failed` lists UIDs the server would not give. `acl` pairs
     identifiers with rights (RFC 4314), `rights` are the account's own where the list is not its to see, `metadata`
-    pairs annotations with their octets (RFC 5464).
+    pairs annotations with their octets (RFC 5464). `namespace` is empty for the account's own mailboxes, else whose it
+    is (RFC 2342), and `namespace_prefix` then what the server puts before the names there.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     acl: tuple[tuple[str, str], ...] = ()
     rights: str = ""
     metadata: tuple[tuple[str, bytes], ...] = ()
+    namespace: Literal["", "other", "shared"] = ""
+    namespace_prefix: str = ""
 
     @property
     def selectable(self) -> bool:

@@ -49,6 +49,7 @@ def backup(
     print_json({**_document(report), "vanished": gone}) if as_json else _print(report)
     for name in gone:
         say(f"note: {name} is no longer among the accounts; its snapshots stay")
+    _tell_left_out(report)
     for account in report.accounts:
         _tell_troubles(account)
     raise typer.Exit(CODES[report.status])
@@ -80,6 +81,7 @@ def _account_document(report: AccountReport) -> dict[str, Any]:
         "round_trips": report.round_trips,
         "failures": [{"mailbox": f.mailbox, "uid": f.uid, "reason": f.reason} for f in report.failures],
         "alarms": list(report.alarms),
+        "left_out": list(report.left_out),
     }
 
 
@@ -94,6 +96,14 @@ def _print(report: BackupReport) -> None:
     print_line()
     wrote = f"{count(report.store_puts, 'object')}, {size(report.store_octets)}"
     print_line(f"{report.status} in {duration(report.seconds)}; wrote {wrote}")
+
+
+def _tell_left_out(report: BackupReport) -> None:
+    """Say that some mailboxes are not the accounts' own, and how to have them."""
+    found = [len(account.left_out) for account in report.accounts if account.left_out]
+    if found:
+        boxes = count(sum(found), "mailbox", "mailboxes")
+        say(f"note: {boxes} of other users or shared are not backed up; `namespaces:` of an account takes them")
 
 
 def _tell_troubles(account: AccountReport) -> None:

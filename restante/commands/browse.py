@@ -103,7 +103,7 @@ def _print_mailboxes(boxes: tuple[Mailbox, ...], *, as_json: bool) -> None:
     if as_json:
         print_json([
             {"mailbox": b.name, "messages": b.messages, "bytes": b.octets, "special_use": b.special_use,
-             "subscribed": b.subscribed, "acl": dict(b.acl), "rights": b.rights,
+             "subscribed": b.subscribed, "namespace": b.namespace, "acl": dict(b.acl), "rights": b.rights,
              "metadata": {entry: value.decode(errors="replace") for entry, value in b.metadata}}
             for b in boxes
         ])  # fmt: skip

@@ -64,6 +64,7 @@ Map = Annotated[
 Into = Annotated[str | None, _text("--into", "PREFIX", "Put everything below this mailbox.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
 WithAcl = Annotated[bool, typer.Option("--with-acl", help="Give others the rights they had in the mailboxes.")]
+WithShared = Annotated[bool, typer.Option("--with-shared", help="Also mailboxes of other users and shared ones.")]
 NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave annotations out.")]
 IgnoreQuota = Annotated[bool, typer.Option("--ignore-quota", help="Restore what fits, even if not all of it does.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Read everything back and compare.")]
@@ -85,6 +86,7 @@ def restore(
     verify: Verify = False,
     ignore_quota: IgnoreQuota = False,
     with_acl: WithAcl = False,
+    with_shared: WithShared = False,
     no_metadata: NoMetadata = False,
     config: ConfigOption = None,
     vault: VaultOption = None,
@@ -94,6 +96,9 @@ def restore(
     if (place is None) != everything:
         hint = "restante restore ACCOUNT --to URL, or restante restore --all --to URL"
         raise UsageTrouble("name an account or --all, one of the two", hint=hint)
+    if everything and with_shared:
+        hint = "name the account whose snapshot holds them: others may hold the same mailboxes"
+        raise UsageTrouble("--with-shared goes with one account, not with --all", hint=hint)
     check_target(to, many=everything)
     filters = Filters(
         tuple(mailbox or ()),
@@ -103,7 +108,11 @@ def restore(
         subject,
         message_id,
     )
-    wishes = filters, Mapping(tuple(_renaming(text) for text in rename or ()), into), Beside(not no_metadata, with_acl)
+    wishes = (
+        filters,
+        Mapping(tuple(_renaming(text) for text in rename or ()), into),
+        Beside(not no_metadata, with_acl, with_shared),
+    )
     wiring = Wiring(config, vault)
     opened = wiring.vault
     places = [(opened.find(*wanted(place)), one_address(to))] if place else _everything(opened, to)

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 from imap.append import AppendInterrupted
 from imap.belongings import SERVER
 from imap.errors import ConnectionLost, ImapError, Refused, Throttled
-from imap.model import Appended, Endpoint, Login, Namespace, Outgoing
+from imap.model import Appended, Endpoint, Login, Namespace, Namespaces, Outgoing
 from imap.names import encode_name
 from imap.session import Session, open_session
 from restore.errors import MailboxRefused
@@ -26,6 +26,7 @@ from restore.targets.imap_box import (
     complete_flags,
     fingerprints,
     kept_flags,
+    levels_of,
     placed_as,
     read_window,
     too_large,
@@ -55,7 +56,7 @@ class ImapTarget:
         self._idle: list[Session] = []
         self._lock = threading.Lock()
         self._boxes: dict[Levels, Box] = {}
-        self._namespace = Namespace(b"", None)
+        self._namespaces = Namespaces((Namespace(b"", None),))
         self._ever_connected = False
 
     @property
@@ -66,27 +67,29 @@ class ImapTarget:
 
     def survey(self) -> Survey:
         """List what is there, in levels without the server's separator and prefix."""
-        self._namespace = self._patiently(Session.namespace)
         listed = self._patiently(Session.look)
-        prefix = self._namespace.prefix.decode("latin-1")
+        self._namespaces = self._patiently(Session.namespaces)
+        prefix = self._namespaces.personal[0].prefix.decode("latin-1")
         found = []
         for mailbox in listed:
-            name = mailbox.name
-            if prefix and name.startswith(prefix) and name.upper() != "INBOX":
-                name = name[len(prefix) :]
-            levels = tuple(name.split(mailbox.delimiter)) if mailbox.delimiter else (name,)
             if mailbox.status is not None:
-                found.append(TargetMailbox(levels, mailbox.special_use, mailbox.status.messages))
+                levels = levels_of(mailbox, prefix)
+                found.append(TargetMailbox(levels, mailbox.special_use, mailbox.status.messages, mailbox.namespace))
         keeps = self._patiently(lambda session: keeping(session.capabilities))
-        return Survey(tuple(found), tuple(self._patiently(Session.quotas)), keeps)
+        return Survey(
+            tuple(found), tuple(self._patiently(Session.quotas)), frozenset(self._namespaces.by_kind()), keeps
+        )
 
     def prepare(self, planned: PlannedMailbox) -> list[Alteration]:
         """Make the mailbox, with escaped characters where the server won't have the plain name."""
-        prefix, delimiter = self._namespace.prefix.decode("latin-1"), self._namespace.delimiter
-        name, escaped = target_name(planned.levels, prefix, delimiter)
+        space = self._namespaces.by_kind()[planned.namespace][0]
+        prefix, delimiter = space.prefix.decode("latin-1"), space.delimiter
+        # In a namespace of others the first level is only our word for it.
+        levels = planned.levels[1:] if planned.namespace else planned.levels
+        name, escaped = target_name(levels, prefix, delimiter)
         notes = [f"its name becomes {name}"] if escaped else []
         if planned.create and planned.levels != INBOX:
-            safe = safe_name(planned.levels, prefix, delimiter)
+            safe = safe_name(levels, prefix, delimiter)
             made = self._patiently(lambda session: _create(session, name, safe, planned))
             notes += [f"its name becomes {made}"] if made != name else []
             name = made

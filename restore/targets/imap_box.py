@@ -6,15 +6,26 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from imap.model import Appended, Opened
+from imap.model import Appended, ListedMailbox, Opened
 from imap.session import Session
 from restore.fingerprint import body_fingerprint, fingerprint, identity
-from restore.model import Placed, ReadBack, Replay
+from restore.model import Levels, Placed, ReadBack, Replay
+from restore.namespaces import LABELS
 from vault.gate import Gate
 from vault.model import Flags
 
 _AT_ONCE_OCTETS, _AT_ONCE_MESSAGES = 4 << 20, 1000
 _SYSTEM = {"\\seen", "\\answered", "\\flagged", "\\deleted", "\\draft"}
+
+
+def levels_of(mailbox: ListedMailbox, prefix: str) -> Levels:
+    """Return a listed mailbox's place without separator and prefix; one that is not the user's own below its label."""
+    prefix = mailbox.namespace_prefix if mailbox.namespace else prefix
+    name = mailbox.name
+    if prefix and name.startswith(prefix) and name.upper() != "INBOX":
+        name = name[len(prefix) :]
+    levels = tuple(name.split(mailbox.delimiter)) if mailbox.delimiter else (name,)
+    return (LABELS[mailbox.namespace], *levels) if mailbox.namespace else levels
 
 
 class Box:

@@ -132,12 +132,14 @@ def test_json_has_the_keys_of_the_page(ready: Command, dovecot: DovecotServer, s
     assert set(backup) == {"status", "started", "seconds", "accounts", "store_puts", "store_bytes", "vanished"}
     assert set(backup["accounts"][0]) == {
         "account", "status", "snapshot", "mailboxes", "messages", "bytes", "new_messages", "linked_messages",
-        "downloaded_bytes", "stored_bytes", "round_trips", "failures", "alarms",
+        "downloaded_bytes", "stored_bytes", "round_trips", "failures", "alarms", "left_out",
     }  # fmt: skip
     (shot,) = ready.well("snapshots", "--json").document
     assert set(shot) == {"id", "account", "time", "status", "mailboxes", "messages", "bytes", "held"}
     for box in ready.well("ls", source.name, "--json").document:
-        assert set(box) == {"mailbox", "messages", "bytes", "special_use", "subscribed"}
+        assert set(box) == {
+            "mailbox", "messages", "bytes", "special_use", "subscribed", "namespace", "acl", "rights", "metadata",
+        }  # fmt: skip
     for row in ready.well("ls", source.name, "INBOX", "--json").document:
         assert set(row) == {"uid", "id", "date", "internaldate", "from", "subject", "size", "flags"}
     restored = ready.well("restore", source.name, "--to", f"maildir:{ready.cwd}/out", "--json").document

@@ -303,7 +303,7 @@ def test_a_server_of_the_second_revision_has_what_that_brings() -> None:
     script = Script(greeting=b"* OK [CAPABILITY IMAP4rev2] hi\r\n", capabilities=b"IMAP4rev2")
     with scripted(script) as server, open_session(server.endpoint(), MINE) as session:
         assert session.look() == []
-        assert [command.split(" ")[0] for command in server.heard] == ["LOGIN", "LIST"]
+        assert [command.split(" ")[0] for command in server.heard] == ["LOGIN", "NAMESPACE", "LIST"]
 
 
 def test_mod_sequences_are_enabled_before_any_mailbox_is_opened() -> None:

@@ -172,6 +172,6 @@ def test_the_place_of_personal_mailboxes_is_told(
     start_dovecot: Callable[..., DovecotServer], open_account: Open, separator: str, prefix: str, without: set[str]
 ) -> None:
     server = start_dovecot(separator=separator, prefix=prefix, without=without)
-    space = open_account(server, server.new_user().name).namespace()
+    space = open_account(server, server.new_user().name).namespaces().personal[0]
     assert space.delimiter == separator
     assert space.prefix == (b"" if without else prefix.encode())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restore import Filters, Mapping, describe_plan
+from restore import Beside, Filters, Mapping, describe_plan
 from restore.model import RestorePlan, Survey, TargetMailbox
 from restore.plan import plan_restore, safe_name, source_levels, target_name
 from vault.ids import AccountId, BlobId, SnapshotId
@@ -173,3 +173,20 @@ def test_a_plan_made_after_its_restore_puts_all_where_it_lies(
     again = plan(*boxes, at=Survey((*before.mailboxes, *made)))
     assert places(again) == places(first)
     assert not any(planned.create for planned in again.mailboxes)
+
+
+def test_a_shared_mailbox_never_comes_to_a_place_of_the_accounts_own() -> None:
+    theirs = box("Public/News", namespace="shared", namespace_prefix="Public/")
+    tree = Tree((box("News"), box("shared/News"), theirs))
+    found = plan_restore(SNAPSHOT, tree, "eml:/x", Survey(), Filters(), Mapping(), Beside(shared=True))
+    assert places(found) == {"News": "News", "shared/News": "shared/News", "Public/News": "Shared_/News"}
+    left = plan_restore(SNAPSHOT, tree, "eml:/x", Survey(), Filters(), Mapping())
+    assert places(left).keys() == {"News", "shared/News"}
+    assert "Public/News" in left.left_out[0]
+
+
+def test_a_shared_mailboxs_role_leads_nowhere() -> None:
+    theirs = box("Public/Sent", "\\Sent", namespace="shared", namespace_prefix="Public/")
+    at = survey(Gesendet="\\Sent")
+    found = plan_restore(SNAPSHOT, Tree((theirs,)), "eml:/x", at, Filters(), Mapping(), Beside(shared=True))
+    assert places(found) == {"Public/Sent": "Shared/Sent"}
