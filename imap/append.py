@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 
 from imap.arguments import Octets, Part, astring
 from imap.errors import ConnectionLost, ImapError, Refused, Throttled
 from imap.model import Appended, Outgoing
 from imap.refusal import refusal
 from imap.sets import parse_ranges
-from imap.tokens import Status
+from imap.tokens import Status, number
 from imap.wire import Wire
 
 BATCH_OCTETS = 8 << 20
@@ -123,11 +125,12 @@ def _stored(status: Status, batch: Sequence[Outgoing]) -> list[Appended]:
     uids: list[int] = []
     uidvalidity = None
     words = status.code.split(b" ")
-    if status.code_name == "APPENDUID" and len(words) == 3 and words[1].isdigit():
-        uidvalidity = int(words[1])
-        for first, last in parse_ranges(words[2]):
-            uids.extend(range(first, min(last, first + len(batch)) + 1))
-    told: Sequence[int | None] = uids if len(uids) == len(batch) else [None] * len(batch)
+    if status.code_name == "APPENDUID" and len(words) == 3:
+        uidvalidity = number(words[1])
+        with suppress(ConnectionLost):  # what is stored is stored, whatever UIDs the server makes up
+            for first, last in islice(parse_ranges(words[2]), len(batch)):
+                uids.extend(range(first, min(last, first + len(batch)) + 1))
+    told: Sequence[int | None] = uids if uidvalidity and len(uids) == len(batch) else [None] * len(batch)
     return [
         Appended(uid, uidvalidity=uidvalidity if uid else None, altered=_altered(message))
         for uid, message in zip(told, batch, strict=True)

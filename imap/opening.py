@@ -8,7 +8,7 @@ from imap.arguments import Part, astring
 from imap.model import Opened
 from imap.scan import flags_of, uid_of
 from imap.sets import Range, parse_ranges
-from imap.tokens import Response, fetch_attributes, kind_of, parse_status, tokens
+from imap.tokens import Response, fetch_attributes, kind_of, number, parse_status, tokens
 from imap.wire import Wire
 
 
@@ -33,13 +33,13 @@ def _opened(responses: list[Response], known: tuple[int, int] | None) -> Opened:
     ours = _since_closed(responses)
     numbers = dict(kind_of(response) for response in ours)
     codes = dict(_codes(ours))
-    uidvalidity = _number(codes.get(b"UIDVALIDITY")) or 0
+    uidvalidity = number(codes.get(b"UIDVALIDITY")) or 0
     caught_up = known is not None and known[0] == uidvalidity
     return Opened(
         uidvalidity=uidvalidity,
-        uidnext=_number(codes.get(b"UIDNEXT")),
+        uidnext=number(codes.get(b"UIDNEXT")),
         exists=numbers.get(b"EXISTS", 0),
-        highestmodseq=_number(codes.get(b"HIGHESTMODSEQ")) or None,
+        highestmodseq=number(codes.get(b"HIGHESTMODSEQ")) or None,
         permanent_flags=_permanent(codes, ours),
         vanished=tuple(sorted(_vanished(ours))) if caught_up else None,
         changed=tuple(sorted(_changed(ours).items())) if caught_up else None,
@@ -88,7 +88,3 @@ def _permanent(codes: dict[bytes, bytes], responses: Iterable[Response]) -> froz
     if not isinstance(inner, list):
         return frozenset()
     return frozenset(f.decode("latin-1") for f in inner if isinstance(f, bytes))
-
-
-def _number(text: bytes | None) -> int | None:
-    return int(text) if text and text.isdigit() else None

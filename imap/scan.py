@@ -15,16 +15,17 @@ from itertools import pairwise
 from imap.errors import Refused
 from imap.model import Facts, Headers
 from imap.refusal import refusal
-from imap.sets import Range, parse_ranges, ranges_of, split, write_range, write_set
-from imap.tokens import Response, Status, Value, fetch_attributes, kind_of
+from imap.sets import Range, insist_on_uids, parse_ranges, ranges_of, split, write_range, write_set
+from imap.tokens import Response, Status, Value, fetch_attributes, kind_of, number
 from imap.wire import Wire
 
 WINDOW = 10_000
+_HIGHEST_UID = 0xFFFFFFFF
 _FACTS_AT_ONCE = 1000
 _HEADERS_AT_ONCE = 500
 _FIELDS = b"BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)]"
 _FLAGS_LINE = re.compile(
-    rb"\* \d+ FETCH \((?:UID (\d+) FLAGS \(([^()]*)\)|FLAGS \(([^()]*)\) UID (\d+))(?: MODSEQ \(\d+\))?\)"
+    rb"\* \d+ FETCH \((?:UID (\d{1,10}) FLAGS \(([^()]*)\)|FLAGS \(([^()]*)\) UID (\d{1,10}))(?: MODSEQ \(\d+\))?\)"
 )
 
 UidFlags = tuple[int, tuple[str, ...]]
@@ -34,14 +35,16 @@ _seen_lists: dict[bytes, tuple[str, ...]] = {}
 def uids(wire: Wire, first: int, last: int | None, *, esearch: bool, whole: bool) -> Iterator[Range]:
     """Return the UIDs present from `first` to `last` as ascending ranges; `whole` says that this is the whole mailbox.
 
-    Where SEARCH gives fewer than the mailbox has, the messages are counted through: some servers cap its answer.
+    Where SEARCH gives fewer than the mailbox has, the messages are counted through: some servers cap its answer. So
+    they are where it gives more: nobody should ask for four thousand million messages because a server says so.
     """
     if not wire.exists:
         return iter(())
     found = _searched(wire, first, last, esearch=esearch)
-    if whole and (searched := _count(found())) < wire.exists:
+    searched = _count(found())
+    if searched > wire.exists or (whole and searched < wire.exists):
         walked = array("Q", _walked(wire))
-        if len(walked) > searched:
+        if len(walked) > searched or searched > wire.exists:
             return _within(ranges_of(walked), first, last)
     return found()
 
@@ -61,6 +64,7 @@ def _searched(wire: Wire, first: int, last: int | None, *, esearch: bool) -> Cal
     numbers = array("Q")
     for response in responses:
         if kind_of(response)[0] == b"SEARCH":
+            insist_on_uids(response.text)
             numbers.extend(int(m[0]) for m in re.finditer(rb"\d+", response.text))
     ordered = all(a < b for a, b in pairwise(numbers))
     ascending = numbers if ordered else array("Q", sorted(set(numbers)))
@@ -84,6 +88,8 @@ def _walked(wire: Wire) -> Sequence[int]:
         window: dict[int, dict[bytes, Value]] = {}
         tag = wire.start(b"FETCH " + write_range(span) + b" (UID)", what="counting the messages")
         _checked(wire.feed(tag, partial(_take, found=window), what="counting the messages"))
+        if not window:
+            break  # numbers have no holes, so the server counts messages that are not there
         found.extend(sorted(window))
         position = span[1] + 1
     return found
@@ -126,7 +132,7 @@ def _flags_of_span(wire: Wire, span: tuple[int, int | None], modifier: bytes = b
     found: dict[int, tuple[str, ...]] = {}
     _checked(wire.feed(tag, partial(_take_flags, found=found), what="reading flags"))
     first, last = span
-    return sorted((u, f) for u, f in found.items() if u >= first and (last is None or u <= last))
+    return sorted((u, f) for u, f in found.items() if first <= u <= (last or _HIGHEST_UID))
 
 
 def _take_flags(response: Response, found: dict[int, tuple[str, ...]]) -> None:
@@ -203,8 +209,8 @@ def _take(response: Response, found: dict[int, dict[bytes, Value]]) -> None:
 
 def uid_of(attributes: dict[bytes, Value]) -> int:
     """Return the UID among FETCH attributes, 0 where there is none."""
-    uid = attributes.get(b"UID")
-    return int(uid) if isinstance(uid, bytes) and uid.isdigit() else 0
+    uid = number(attributes.get(b"UID")) or 0
+    return uid if uid <= _HIGHEST_UID else 0
 
 
 def flags_of(value: Value) -> tuple[str, ...]:
@@ -237,7 +243,7 @@ def _text(value: Value) -> str:
 
 
 def _size(value: Value) -> int:
-    return int(value) if isinstance(value, bytes) and value.isdigit() else 0
+    return number(value) or 0
 
 
 def _server_id(value: Value) -> bytes:

@@ -31,7 +31,7 @@ from imap.opening import open_mailbox
 from imap.profiles import Profile, ServerIdKind, choose
 from imap.quota import inbox_quotas
 from imap.sets import Range, split, write_set
-from imap.tokens import kind_of, tokens
+from imap.tokens import kind_of, number, tokens
 from imap.wire import Wire
 
 _ANY = 1 << 62
@@ -101,8 +101,8 @@ class Session:
     @property
     def append_limit(self) -> int | None:
         """The largest message the server takes, in octets (RFC 7889); None where it does not say."""
-        limits = [c[12:] for c in self.capabilities if c.startswith("APPENDLIMIT=")]
-        return int(limits[0]) if limits and limits[0].isdigit() else None
+        limits = [number(c[12:].encode("latin-1")) for c in self.capabilities if c.startswith("APPENDLIMIT=")]
+        return limits[0] if limits else None
 
     def look(self, also: Collection[NamespaceKind] = ()) -> list[ListedMailbox]:
         """Return all mailboxes with their four numbers, sorted by raw name; one round trip with LIST-STATUS.

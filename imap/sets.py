@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from imap.tokens import garbage
+
 Range = tuple[int, int]
 
 _ITEM = re.compile(rb"(\d+)(?::(\d+))?")
+_NO_UID = re.compile(rb"\d{11}")
 
 
 def ranges_of(uids: Iterable[int]) -> Iterator[Range]:
@@ -25,11 +28,21 @@ def ranges_of(uids: Iterable[int]) -> Iterator[Range]:
 
 
 def parse_ranges(text: bytes) -> Iterator[Range]:
-    """Read `1:5,7`, also `5:1`, in the order written; one at a time, for a set may fill megabytes."""
+    """Read `1:5,7`, also `5:1`, in the order written; one at a time, for a set may fill megabytes.
+
+    Raises ConnectionLost for numbers that are no UIDs.
+    """
+    insist_on_uids(text)
     for match in _ITEM.finditer(text):
         first = int(match[1])
         last = int(match[2]) if match[2] else first
         yield (first, last) if first <= last else (last, first)
+
+
+def insist_on_uids(text: bytes) -> None:
+    """Raise ConnectionLost where a text holds a number far beyond what a UID can be (RFC 9051 §9, nz-number)."""
+    if _NO_UID.search(text):
+        raise garbage()
 
 
 def write_set(uids: Iterable[int]) -> bytes:

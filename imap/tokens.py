@@ -39,7 +39,7 @@ class Status(NamedTuple):
 LITERAL_AT_END = re.compile(rb"\{(\d{1,10})\+?\}\r?\n\Z")
 _TOKEN = re.compile(
     rb' *+(?:(?P<open>\()|(?P<close>\))|"(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*+)"|~?\{\d+\+?\}\r?(?P<literal>\n)'
-    rb"|(?P<atom>(?:BODY|BINARY(?:\.SIZE)?)\[[^\]\r\n]*+\](?:<\d+>)?|[^ ()\"\r\n]++))",
+    rb"|(?P<atom>(?:BODY|BINARY(?:\.SIZE)?)\[[^\]\r\n]{0,1000}+\](?:<\d+>)?|[^ ()\"\r\n]++))",
     re.IGNORECASE | re.DOTALL,
 )
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
@@ -48,6 +48,8 @@ _STATUS = re.compile(
 )
 _FETCH = re.compile(rb"\* \d+ FETCH ", re.IGNORECASE)
 _UNTAGGED = re.compile(rb"\* (?:(\d+) )?([A-Za-z0-9.-]+)")
+_LONGEST_NUMBER = 19
+_MOST_TOKENS, _DEEPEST = 1_000_000, 100
 
 
 def tokens(response: Response, start: int = 0) -> list[Value]:
@@ -56,9 +58,11 @@ def tokens(response: Response, start: int = 0) -> list[Value]:
     out: list[Value] = []
     stack: list[list[Value]] = []
     position, end = start, len(text.rstrip(b" \r\n"))
+    count = 0
     while position < end:
         match = _TOKEN.match(text, position)
-        if match is None:
+        count += 1
+        if match is None or count > _MOST_TOKENS or len(stack) > _DEEPEST:
             raise garbage()
         position = match.end()
         if match.lastgroup == "open":
@@ -85,11 +89,25 @@ def _string(match: re.Match[bytes]) -> Value:
 
 
 def kind_of(response: Response) -> tuple[bytes, int]:
-    """Return an untagged response's kind in capitals and its number: `* 12 EXISTS` gives (b"EXISTS", 12)."""
+    """Return an untagged response's kind in capitals and its number: `* 12 EXISTS` gives (b"EXISTS", 12).
+
+    Raises ConnectionLost for a number that is none.
+    """
     match = _UNTAGGED.match(response.text)
     if match is None:
         return b"", 0
-    return match[2].upper(), int(match[1] or 0)
+    count = number(match[1] or b"0")
+    if count is None:
+        raise garbage()
+    return match[2].upper(), count
+
+
+def number(value: Value) -> int | None:
+    """Return a number of a response (RFC 9051 §9, number64); None for anything else, and for one beyond 63 bits."""
+    if not isinstance(value, bytes) or not value.isdigit() or len(value) > _LONGEST_NUMBER:
+        return None
+    found = int(value)
+    return found if found < 1 << 63 else None
 
 
 def fetch_attributes(response: Response) -> dict[bytes, Value] | None:

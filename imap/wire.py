@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -23,6 +24,8 @@ from imap.tokens import LITERAL_AT_END, Response, Status, garbage, kind_of, pars
 _LONGEST_LINE = 64 << 20
 _LONGEST_LITERAL = 4 << 30
 _SLICE = 1 << 18
+_MOST_OCTETS, _OVERHEAD = 1 << 30, 100
+_COUNTS = re.compile(rb"\* (?:\d+ (?:EXISTS|EXPUNGE)\b|VANISHED )", re.IGNORECASE)
 _NO_LITERAL = re.compile(rb"\S+ (?:OK|NO|BAD|BYE|PREAUTH)\b", re.IGNORECASE)
 
 
@@ -49,6 +52,7 @@ class Wire:
         self._count = 0
         self._sent = False
         self._pushed: deque[Response] = deque()
+        self._under_way: set[bytes] = set()
         self._finished: dict[bytes, Status] = {}
         self._abandoned: list[bytes] = []
         self._streaming = False
@@ -75,12 +79,16 @@ class Wire:
     def feed(self, tag: bytes, each: Callable[[Response], None], *, what: str) -> Status:
         """Hand over each untagged response up to the end of a command that was started; return how it ended."""
         stream = self.stream(tag, what=what)
+        literals = 0
         while True:
             try:
-                each(next(stream))
+                response = next(stream)
             except StopIteration as end:
                 status: Status = end.value
                 return status
+            literals += sum(map(len, response.literals))
+            self._bound(literals)
+            each(response)
 
     def start(self, *parts: Part, what: str, streaming: bool = False) -> bytes:
         """Send a command and return its tag; the answer is read later with `stream` or `collect`."""
@@ -89,6 +97,7 @@ class Wire:
         self._drain()
         self._count += 1
         tag = b"R%d" % self._count
+        self._under_way.add(tag)
         line = bytearray(tag + b" ")
         for part in parts:
             if isinstance(part, bytes):
@@ -103,18 +112,21 @@ class Wire:
 
     def stream(self, tag: bytes, *, what: str) -> Generator[Response, None, Status]:
         """Yield untagged responses until the command of that tag has ended; return how it ended."""
+        said = 0
         while tag not in self._finished:
             response = self._next()
             text = response.text
+            said += len(text) + _OVERHEAD
+            self._bound(said)
             if text.startswith(b"* "):
                 if text[2:6].upper() == b"BYE " or text[2:].upper() == b"BYE":
                     self.dead = True
                     raise farewell(self._status(text), what)
-                if text.endswith((b" EXISTS", b" EXPUNGE")) or text.startswith(b"* VANISHED "):
+                if _COUNTS.match(text):
                     self._recount(response)
                 yield response
             elif not text.startswith(b"+"):
-                self._finished[text.split(b" ", 1)[0]] = self._status(text)
+                self._finish(text)
         return self._finished.pop(tag)
 
     def send_line(self, line: bytes) -> None:
@@ -143,7 +155,8 @@ class Wire:
                 self._timeout = min(self._timeout, wait)
                 self._sock.settimeout(self._timeout)
                 tag = self.start(b"LOGOUT", what="logout")
-                for _ in range(1000):
+                end = time.monotonic() + self._timeout
+                while time.monotonic() < end:
                     if self._next().text.split(b" ", 1)[0] == tag:
                         break
         except (ConnectionLost, OSError):
@@ -205,11 +218,27 @@ class Wire:
                     raise farewell(self._status(response.text), what)
                 kept.append(response)
             else:
-                self._finished[response.text.split(b" ", 1)[0]] = self._status(response.text)
+                self._finish(response.text)
         self._pushed.extend(kept)
         return False
 
     _invitation = b""
+
+    def _finish(self, text: bytes) -> None:
+        """Note how a command ended. An answer to none that is under way would be taken for that of a later one."""
+        tag = text.split(b" ", 1)[0]
+        status = self._status(text)
+        if tag not in self._under_way:
+            self.dead = True
+            raise garbage()
+        self._under_way.remove(tag)
+        self._finished[tag] = status
+
+    def _bound(self, octets: int) -> None:
+        """Stop listening to a server that never comes to an end: what it says is kept until it does."""
+        if octets > _MOST_OCTETS:
+            self.dead = True
+            raise garbage()
 
     def _status(self, text: bytes) -> Status:
         for octets in self.unspeakable:
