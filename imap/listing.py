@@ -9,3 +9,239 @@ from dataclasses import dataclass
 
 from imap.arguments import astring
 from imap.errors import ConnectionLost
+from imap.model import ListedMailbox, MailboxStatus, Namespace, NamespaceKind, Namespaces
+from imap.names import decode_name, unique_names
+from imap.namespace import parse_namespaces, whose
+from imap.tokens import Response, Status, Value, kind_of, number, tokens
+from imap.wire import Wire
+
+_ROLES = {
+    r.lower(): r for r in ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important")
+}
+_AT_ONCE = 50
+_BARE_STATUS = re.compile(rb"\* STATUS (.+) \(([^()]*)\)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    raw: bytes
+    delimiter: str | None
+    attributes: tuple[str, ...]
+
+    def has(self, attribute: str) -> bool:
+        return any(a.lower() == attribute for a in self.attributes)
+
+    @property
+    def selectable(self) -> bool:
+        return not (self.has("\\noselect") or self.has("\\nonexistent"))
+
+
+def look(
+    wire: Wire, capabilities: frozenset[str], also: Collection[NamespaceKind] = ()
+) -> tuple[list[ListedMailbox], Namespaces | None]:
+    """Return all mailboxes of the account, sorted by raw name, each with its four numbers or the reason why not.
+
+    Also returns the server's namespaces. Those of the kinds in `also` are listed on their own too: not every server
+    shows them when it is asked for everything.
+    """
+    numbers = b"MESSAGES UIDNEXT UIDVALIDITY"
+    if capabilities & {"CONDSTORE", "QRESYNC"}:
+        numbers += b" HIGHESTMODSEQ"
+    heard: list[Response] = []
+    # Its answer comes before the listing's, and is heard with it.
+    asked = wire.start(b"NAMESPACE", what="NAMESPACE") if "NAMESPACE" in capabilities else None
+    lines, subscribed, statuses = _list(wire, capabilities, numbers, b"*", heard)
+    heard += wire.collect(asked, what="NAMESPACE")[0] if asked else ()
+    namespaces = parse_namespaces(heard)
+    for prefix in _prefixes(namespaces, also):
+        more = _list(wire, capabilities, numbers, prefix + b"*", heard)
+        lines, subscribed, statuses = more[0] | lines, more[1] | subscribed, more[2] | statuses
+    missing = [line.raw for line in lines.values() if line.selectable and line.raw not in statuses]
+    problems = _ask_each(wire, missing, numbers, statuses)
+    names = unique_names(list(lines))
+    listed = (
+        _mailbox(line, name, line.raw in subscribed, statuses.get(line.raw), problems.get(line.raw, ""), namespaces)
+        for line, name in zip(lines.values(), names, strict=True)
+    )
+    return sorted(listed, key=lambda m: m.raw), namespaces
+
+
+def _prefixes(namespaces: Namespaces | None, kinds: Collection[NamespaceKind]) -> Iterator[bytes]:
+    for kind, spaces in namespaces.by_kind().items() if namespaces else ():
+        yield from (space.prefix for space in spaces if kind and kind in kinds and space.prefix)
+
+
+_Listed = tuple[dict[bytes, _Line], set[bytes], dict[bytes, MailboxStatus]]
+
+
+def _list(wire: Wire, capabilities: frozenset[str], numbers: bytes, pattern: bytes, heard: list[Response]) -> _Listed:
+    listed = None
+    if "LIST-STATUS" in capabilities:
+        listed = _all_in_one(wire, capabilities, numbers, pattern, heard)
+    return _in_two(wire, capabilities, pattern, heard) if listed is None else listed
+
+
+def _all_in_one(
+    wire: Wire, capabilities: frozenset[str], numbers: bytes, pattern: bytes, heard: list[Response]
+) -> _Listed | None:
+    """LIST with everything it can return (RFC 5258, 5819, 6154); None where the server then won't."""
+    wanted = b"SUBSCRIBED " + (b"SPECIAL-USE " if "SPECIAL-USE" in capabilities else b"")
+    tail = b" RETURN (" + wanted + b"STATUS (" + numbers + b"))"
+    responses, status = wire.ask(b'LIST "" ', astring(pattern), tail, what="listing the mailboxes")
+    heard += responses
+    if not status.ok:
+        return None
+    lines = _lines(responses, b"LIST")
+    subscribed = {line.raw for line in lines.values() if line.has("\\subscribed")}
+    return lines, subscribed, dict(_statuses(responses, lines))
+
+
+def _in_two(wire: Wire, capabilities: frozenset[str], pattern: bytes, heard: list[Response]) -> _Listed:
+    """LIST and LSUB, sent together."""
+    roles = b" RETURN (SPECIAL-USE)" if capabilities >= {"LIST-EXTENDED", "SPECIAL-USE"} else b""
+    tags = [
+        wire.start(verb + b' "" ', astring(pattern), tail, what="listing")
+        for verb, tail in ((b"LIST", roles), (b"LSUB", b""))
+    ]
+    (mailboxes, status), (subscriptions, _) = (wire.collect(tag, what="listing the mailboxes") for tag in tags)
+    heard += mailboxes
+    if not status.ok:
+        mailboxes, status = wire.run(b'LIST "" ', astring(pattern), what="listing the mailboxes")
+    lines = _lines(mailboxes, b"LIST")
+    subscribed = {_key(line.raw) for line in _lines(subscriptions, b"LSUB").values() if line.selectable}
+    return lines, {raw for raw in lines if _key(raw) in subscribed}, {}
+
+
+def _ask_each(
+    wire: Wire, raws: Sequence[bytes], numbers: bytes, statuses: dict[bytes, MailboxStatus]
+) -> dict[bytes, str]:
+    """Ask STATUS of mailboxes, many at a time; fill in `statuses`, return why some gave none."""
+    problems: dict[bytes, str] = {}
+    for start in range(0, len(raws), _AT_ONCE):
+        group = raws[start : start + _AT_ONCE]
+        tags = [(raw, _ask(wire, raw, numbers)) for raw in group]
+        for raw, tag in tags:
+            responses, status = wire.collect(tag, what="asking a mailbox's status")
+            found = dict(_statuses(responses, group))
+            statuses.update(found)
+            if raw not in statuses:
+                problems[raw] = _why(status)
+    return problems
+
+
+def _ask(wire: Wire, raw: bytes, numbers: bytes) -> bytes:
+    return wire.start(b"STATUS ", astring(raw), b" (" + numbers + b")", what="asking a mailbox's status")
+
+
+def _why(status: Status) -> str:
+    if status.ok:
+        return "the server gave no status"
+    return f"the server says: {status.text or status.kind}"
+
+
+def _lines(responses: Iterable[Response], verb: bytes) -> dict[bytes, _Line]:
+    r"""Read `* LIST (\HasNoChildren) "/" INBOX`; of a mailbox listed twice the last line holds."""
+    lines: dict[bytes, _Line] = {}
+    for response in responses:
+        if kind_of(response)[0] != verb:
+            continue
+        match tokens(response, 2 + len(verb)):
+            case [list(attributes), (bytes() | None) as delimiter, name, *_]:
+                # `NIL` unquoted is how some servers write a mailbox of that name
+                raw = b"NIL" if name is None else name
+                if not isinstance(raw, bytes):
+                    raise _odd()
+                text = delimiter.decode("latin-1") if delimiter else None
+                lines[raw] = _Line(raw, text, tuple(a.decode("latin-1") for a in attributes if isinstance(a, bytes)))
+            case _:
+                raise _odd()
+    return lines
+
+
+def _statuses(responses: Iterable[Response], known: Iterable[bytes]) -> Iterator[tuple[bytes, MailboxStatus]]:
+    """Read `* STATUS name (…)`, under the name that LIST gave the mailbox. What names none of them says nothing."""
+    by_key = {_key(raw): raw for raw in known}
+    for response in responses:
+        if kind_of(response)[0] != b"STATUS":
+            continue
+        for name, items in _status_lines(response):
+            raw = by_key.get(_key(name))
+            status = _numbers(items)
+            if raw is not None and status is not None:
+                yield raw, status
+                break
+
+
+def _status_lines(response: Response) -> Iterator[tuple[bytes, list[Value]]]:
+    """Yield the ways to read a line, the right one first; GNU's imap4d writes names with blanks and brackets bare."""
+    with suppress(ConnectionLost):
+        match tokens(response, 8):
+            case [(bytes() | None) as name, list(items), *_]:
+                yield name or b"NIL", items
+    bare = _BARE_STATUS.fullmatch(response.text)
+    if bare and not response.literals:
+        yield bare[1], [*bare[2].split()]
+
+
+def _numbers(items: Sequence[Value]) -> MailboxStatus | None:
+    found = {
+        name.upper(): count
+        for name, value in zip(items[::2], items[1::2], strict=False)
+        if isinstance(name, bytes) and (count := number(value)) is not None
+    }
+    if not found.keys() >= {b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"}:
+        return None
+    # a mailbox without mod-sequences says 0 (RFC 7162 §3.1.2.2)
+    return MailboxStatus(
+        found[b"MESSAGES"], found[b"UIDNEXT"], found[b"UIDVALIDITY"], found.get(b"HIGHESTMODSEQ") or None
+    )
+
+
+def _mailbox(  # one caller, same order as the fields
+    line: _Line,
+    name: str,
+    subscribed: bool,  # noqa: FBT001  # likewise
+    status: MailboxStatus | None,
+    problem: str,
+    namespaces: Namespaces | None,
+) -> ListedMailbox:
+    kind, prefix = whose(line.raw, namespaces)
+    role = next((_ROLES[a.lower()] for a in line.attributes if a.lower() in _ROLES), None)
+    return ListedMailbox(
+        name=name,
+        raw=line.raw,
+        delimiter=line.delimiter,
+        attributes=line.attributes,
+        special_use=role,
+        subscribed=subscribed,
+        status=status if line.selectable else None,
+        problem=problem,
+        namespace=kind,
+        namespace_prefix=decode_name(prefix) if kind else "",
+    )
+
+
+def _key(raw: bytes) -> bytes:
+    """INBOX is the one name whose case does not matter (RFC 9051 §5.1)."""
+    return b"INBOX" if raw.upper() == b"INBOX" else raw
+
+
+def _odd() -> ConnectionLost:
+    return ConnectionLost("the server's listing of mailboxes can't be read")
+
+
+def ask_namespaces(wire: Wire, capabilities: frozenset[str]) -> Namespaces:
+    """Return the namespaces; without NAMESPACE a personal one of no prefix, and the delimiter that LIST tells."""
+    if "NAMESPACE" in capabilities:
+        responses, status = wire.ask(b"NAMESPACE", what="NAMESPACE")
+        if status.ok and (told := parse_namespaces(responses)):
+            return told
+    responses, _ = wire.run(b'LIST "" ""', what="asking for the delimiter")
+    delimiters = [line.delimiter for line in _lines(responses, b"LIST").values()]
+    return Namespaces((Namespace(b"", delimiters[0] if delimiters else None),))
+
+
+def is_there(wire: Wire, raw: bytes) -> bool:
+    """Whether a mailbox of exactly that name can be opened."""
+    responses, _ = wire.ask(b'LIST "" ', astring(raw), what="looking for a mailbox")
+    return any(_key(line.raw) == _key(raw) and line.selectable for line in _lines(responses, b"LIST").values())

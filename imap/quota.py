@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from imap.model import Quota
-from imap.tokens import Response, Value, kind_of, tokens
+from imap.tokens import Response, Value, kind_of, number, tokens
 from imap.wire import Wire
 
 _UNITS = {"STORAGE": 1024, "MESSAGE": 1, "MAILBOX": 1}
@@ -28,7 +28,7 @@ def _quotas(response: Response) -> Iterator[Quota]:
 
 def _resources(root: str, items: Sequence[Value]) -> Iterator[Quota]:
     for name, used, limit in zip(items[::3], items[1::3], items[2::3], strict=False):
-        if isinstance(name, bytes) and isinstance(used, bytes) and isinstance(limit, bytes):
-            resource = name.decode("latin-1").upper()
-            if resource in _UNITS and used.isdigit() and limit.isdigit():
-                yield Quota(root, resource, int(used) * _UNITS[resource], int(limit) * _UNITS[resource])
+        resource = name.decode("latin-1").upper() if isinstance(name, bytes) else ""
+        taken, most = number(used), number(limit)
+        if resource in _UNITS and taken is not None and most is not None:
+            yield Quota(root, resource, taken * _UNITS[resource], most * _UNITS[resource])

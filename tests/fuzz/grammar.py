@@ -220,6 +220,32 @@ def logged_in(draw: Draw[Any]) -> Said:
     return frozenset(w.decode().upper() for w in words), text
 
 
+@st.composite
+def quotas(draw: Draw[Any]) -> Said:
+    """QUOTA, of resources we know and of others."""
+    told, lines = [], []
+    for root in draw(st.lists(WORD, max_size=3)):
+        used, most = draw(NUMBER), draw(NUMBER)
+        told.append((root.decode(), used << 10, most << 10))
+        line = b"* %b %b (%b %d %d X-DOGS 1 2)\r\n"
+        lines.append(line % (case(draw, b"QUOTA"), string(draw, root), case(draw, b"STORAGE"), used, most))
+    return told, between(draw, lines)
+
+
+@st.composite
+def belongings(draw: Draw[Any]) -> Said:
+    """ACL and METADATA of one mailbox, after what the server and another have said."""
+    entries = draw(st.dictionaries(WORD.map(lambda w: b"/private/" + w.lower()), BODY, max_size=3))
+    people = draw(st.dictionaries(WORD, st.sampled_from([b"lrs", b"lrswipkxtea", b""]), max_size=3))
+    acl = b"".join(b" " + astring(draw, who) + b" " + string(draw, rights) for who, rights in people.items())
+    inner = b" ".join(astring(draw, entry) + b" " + string(draw, value) for entry, value in entries.items())
+    lines = [b"* ACL INBOX" + acl + b"\r\n", b"R2 OK\r\n", b"R3 OK\r\n"]
+    lines += [b"* METADATA INBOX (" + inner + b")\r\n"] * bool(entries) + [b"R4 OK\r\n", b"R5 OK\r\n", b"R6 OK\r\n"]
+    told = sorted((who.decode(), rights.decode()) for who, rights in people.items())
+    kept = sorted((entry.decode(), value) for entry, value in entries.items() if entry != b"/private/specialuse")
+    return (told, kept), b"R1 OK\r\n" + between(draw, lines, end=b"R7 OK\r\n")
+
+
 SPOILERS: list[bytes] = [
     b"* BYE gone\r\n",
     b"* BYE\r\n",
@@ -274,5 +300,7 @@ CONVERSATIONS: dict[str, st.SearchStrategy[Said]] = {
     "open": opened(),
     "append many": appended(),
     "login": logged_in(),
+    "quotas": quotas(),
+    "belongings": belongings(),
 }
 """What a good server says, by the parser that reads it."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from imap import append, fetch, listing, login, scan
+from imap.belongings import belongings, set_metadata
 from imap.errors import ImapError
 from imap.model import Endpoint, Login, Outgoing
 from imap.names import decode_name, unique_names
 from imap.profiles import choose
+from imap.quota import inbox_quotas
 from imap.session import Session, _enable
 from imap.tokens import Response, Status, fetch_attributes, kind_of, parse_status, tokens
 from imap.wire import Wire
@@ -25,7 +27,7 @@ from vault.uses import decode_uses
 
 ALL = frozenset(
     "IMAP4REV1 CONDSTORE QRESYNC ENABLE ID ESEARCH LIST-EXTENDED LIST-STATUS SPECIAL-USE NAMESPACE UIDPLUS"
-    " MULTIAPPEND LITERAL+ SASL-IR AUTH=PLAIN OBJECTID".split()
+    " MULTIAPPEND LITERAL+ SASL-IR AUTH=PLAIN OBJECTID ACL METADATA QUOTA".split()
 )
 NONE = frozenset({"IMAP4REV1"})
 WANTED = (1, 2, 3, 5, 9)
@@ -52,7 +54,7 @@ def _on_wire(ask: Callable[[Wire], object]) -> Parser:
     def read(data: bytes) -> object:
         wire = canned(data)
         found = ask(wire)
-        return list(found) if isinstance(found, Iterable) else found
+        return list(found) if isinstance(found, Iterator) else found
 
     return Parser(read)
 
@@ -84,10 +86,14 @@ def _limits(data: bytes) -> object:
 
 SERVER: dict[str, Parser] = {
     "tokens": Parser(_response),
-    "look in one": _on_wire(lambda wire: listing.look(wire, ALL)),
+    "look in one": _on_wire(lambda wire: listing.look(wire, ALL - {"NAMESPACE"})),
     "look in two": _on_wire(lambda wire: listing.look(wire, NONE)),
-    "namespace": _on_wire(lambda wire: listing.namespace(wire, ALL)),
-    "delimiter": _on_wire(lambda wire: listing.namespace(wire, NONE)),
+    "look at others' too": _on_wire(lambda wire: listing.look(wire, ALL, ("other", "shared"))),
+    "namespaces": _on_wire(lambda wire: listing.ask_namespaces(wire, ALL)),
+    "delimiter": _on_wire(lambda wire: listing.ask_namespaces(wire, NONE)),
+    "quotas": _on_wire(inbox_quotas),
+    "belongings": _on_wire(lambda wire: belongings(wire, ALL, [b"", b"INBOX", b"Sent"], ".*=secret")),
+    "annotations": _on_wire(lambda wire: set_metadata(wire, b"INBOX", [("/private/comment", b"a\r\nb")] * 2)),
     "open": _session(NONE, lambda session: session.examine(b"INBOX")),
     "open and catch up": _session(ALL, lambda session: session.examine(b"INBOX", known=(7, 40))),
     "uids": _on_wire(lambda wire: scan.uids(wire, 1, 20, esearch=False, whole=True)),

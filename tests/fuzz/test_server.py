@@ -14,11 +14,13 @@ from tests.fuzz.parsers import SERVER
 
 SHOWN: dict[str, Callable[[Any], object]] = {
     "look in one": lambda found: [
-        (m.raw, m.status.messages, m.status.uidnext, m.status.uidvalidity, m.status.highestmodseq) for m in found
+        (m.raw, m.status.messages, m.status.uidnext, m.status.uidvalidity, m.status.highestmodseq) for m in found[0]
     ],
     "open": lambda found: (found.exists, found.uidvalidity, found.uidnext, found.highestmodseq),
     "append many": lambda found: [one.uid for one in found],
-    "login": set,
+    "login": lambda found: found,
+    "quotas": lambda found: [(one.root, one.used, one.limit) for one in found],
+    "belongings": lambda found: (list(found[b"INBOX"].acl), list(found[b"INBOX"].metadata)),
 }
 """What of a parser's value a conversation tells; all of it where nothing is said here."""
 
@@ -30,7 +32,7 @@ patient = [HealthCheck.too_slow, HealthCheck.data_too_large]
 @given(data=st.data())
 def test_an_answer_reads_the_same_in_any_form_and_among_any_news(name: str, data: st.DataObject) -> None:
     told, octets = data.draw(CONVERSATIONS[name])
-    shown = SHOWN.get(name, lambda found: found)
+    shown: Callable[[Any], object] = SHOWN.get(name, lambda found: found)
     assert shown(SERVER[name].read(octets)) == told
 
 
