@@ -13,7 +13,7 @@ from bench.contestants import Mbsync, Restante, Restic, Round
 from bench.corpus import corpus
 from bench.generate import Delivery, giant, office, swarm
 from bench.places import Bucket, MailServer
-from bench.rows import OURS, Figures, Row, figures
+from bench.rows import BY_THE_BOOK, OURS, THEIRS, Figures, Row, figures
 from bench.servers import dovecot
 
 SEED = 1
@@ -55,37 +55,44 @@ class Bench:
 
 
 class Opponents:
-    """mbsync, then restic twice over the same mirror: at its usual compression and at its best."""
+    """mbsync, then restic over its mirror: by the book, and tuned at restic's usual and at its best compression."""
 
-    def __init__(self, bench: Bench, name: str, levels: Sequence[str] = ("auto", "max")) -> None:
+    def __init__(self, bench: Bench, name: str, which: Sequence[str] = ("restic auto", "restic max")) -> None:
         self.home = bench.root / f"{name}-others"
-        self.mbsync = Mbsync(self.home / "mbsync")
-        self.restics = [Restic(bench.bucket, self.home / level, level, f"restic-{name}-{level}") for level in levels]
-        for restic in self.restics:
+        self.mirrors = {tuned: Mbsync(self.home / f"mbsync-{tuned}", tuned) for tuned in {_tuned(one) for one in which}}
+        self.restics = {
+            one: Restic(bench.bucket, self.home / one, "max" if one == "restic max" else "auto", f"{name}-{number}")
+            for number, one in enumerate(which)
+        }
+        for restic in self.restics.values():
             restic.start()
 
     def backup(self, server: MailServer) -> dict[str, Figures]:
         """Mirror, then back the mirror up; each restic is charged with the mirroring."""
-        mirroring = self.mbsync.pull(server)
-        rounds = [(restic, restic.backup(self.mbsync.mirror)) for restic in self.restics]
-        return {f"restic {restic.compression}": figures(one, before=mirroring) for restic, one in rounds}
+        mirroring = {tuned: mbsync.pull(server) for tuned, mbsync in self.mirrors.items()}
+        rounds = {one: restic.backup(self.mirrors[_tuned(one)].mirror) for one, restic in self.restics.items()}
+        return {one: figures(found, before=mirroring[_tuned(one)]) for one, found in rounds.items()}
 
     def restore(self, bench: Bench, users: Sequence[str], expected: int) -> dict[str, Figures]:
         """Restore each repository to a directory and push that to an empty server."""
         by = {}
-        for restic in self.restics:
-            out = self.home / f"out-{restic.compression}"
-            with bench.server(f"target-{restic.compression}", users) as target:
+        for one, restic in self.restics.items():
+            mbsync, out = self.mirrors[_tuned(one)], self.home / "out"
+            with bench.server(f"target-{one}", users) as target:
                 fetched = restic.restore(out)
-                pushed = self.mbsync.push(target, out / self.mbsync.mirror.relative_to("/"))
+                pushed = mbsync.push(target, out / mbsync.mirror.relative_to("/"))
                 _same(expected, target.held())
-            by[f"restic {restic.compression}"] = figures(fetched + pushed)
+            by[one] = figures(fetched + pushed)
             shutil.rmtree(out)
         return by
 
     def close(self) -> None:
         """Forget mirrors and caches."""
         shutil.rmtree(self.home)
+
+
+def _tuned(contestant: str) -> bool:
+    return contestant != BY_THE_BOOK
 
 
 def _same(expected: int, found: int) -> None:
@@ -108,7 +115,7 @@ def office_rounds(bench: Bench) -> Iterator[Row]:
     """An office: first backup, nothing new, one mail in a hundred changed, full restore."""
     users = tuple(f"user{number}" for number in range(bench.size.users))
     with bench.server("office", users, office(SEED, users, bench.size.mails)) as server:
-        restante, others = _restante(bench, server, "office"), Opponents(bench, "office")
+        restante, others = _restante(bench, server, "office"), Opponents(bench, "office", THEIRS)
         for step in ("first backup", "nothing new", "1 % changed"):
             if step == "1 % changed":
                 one_percent(server, SEED + 1, bench.size.mails)
@@ -134,7 +141,7 @@ def mailbox_rounds(bench: Bench) -> Iterator[Row]:
     """One large mailbox in which little happens."""
     size = bench.size
     with bench.server("large", ("reader",), swarm(SEED, "reader", MANY, size.mailbox)) as server:
-        restante, others = _restante(bench, server, "large"), Opponents(bench, "large", ("auto",))
+        restante, others = _restante(bench, server, "large"), Opponents(bench, "large", ("restic auto",))
         name = f"mailbox of {size.mailbox:,}"
         for step in ("first backup", "nothing new", "one new mail", "one flag", f"{size.moved:,} moved"):
             match step:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.rows import OURS, Figures, Row, Target
+from bench.rows import BY_THE_BOOK, OURS, Figures, Row, Target
 
 
 def targets(rows: Iterable[Row]) -> list[Target]:
@@ -43,7 +43,9 @@ def _alone(row: Row, ours: Figures) -> list[Target]:
 SHARES = {
     ("office", "first backup", "octets", "restic max"): 0.45,
     ("SpamAssassin", "first backup", "octets", "restic max"): 0.55,
+    ("office", "first backup", "wall", BY_THE_BOOK): 0.5,
     ("office", "first backup", "wall", "restic auto"): 0.5,
+    ("office", "full restore", "wall", BY_THE_BOOK): 0.333,
     ("office", "full restore", "wall", "restic auto"): 0.333,
 }
 
