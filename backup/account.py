@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from backup.budget import Allowance, Budget
 from backup.draft import MailboxDraft, bare_mailbox, moved_mailbox, with_belongings
 from backup.links import Links
 from backup.model import AccountReport, BackupOptions, Outcome, SourceAccount
@@ -42,6 +43,7 @@ class AccountRun:
         progress: Progress,
         stop: threading.Event,
         *,
+        budget: Budget | None = None,
         wary: bool = False,
     ) -> None:
         self.source = source
@@ -51,6 +53,7 @@ class AccountRun:
         self._progress = progress
         self._stop = stop
         self._wary = wary
+        self._allowance = Allowance(budget, self._octets_in)
         self._tally = Tally()
         self._lock = threading.Lock()
         self._plan = SyncPlan((), ())
@@ -139,12 +142,21 @@ class AccountRun:
 
     def _new_session(self) -> PatientSession:
         def connect() -> Session:
-            return open_session(self.source.endpoint, self.source.login, timeout=self._options.timeout_seconds)
+            return open_session(
+                self.source.endpoint,
+                self.source.login,
+                timeout=self._options.timeout_seconds,
+                pace=self.source.pace,
+            )
 
         session = PatientSession(connect, patience=self._options.patience_seconds, stop=self._stop)
         with self._lock:
             self._sessions.append(session)
         return session
+
+    def _octets_in(self) -> int:
+        with self._lock:
+            return sum(session.octets_in for session in self._sessions)
 
     def _look(self, session: PatientSession) -> None:
         listing = session.run(lambda opened: opened.look(self.source.namespaces))
@@ -180,7 +192,13 @@ class AccountRun:
         kind = main.run(lambda session: session.server_id_kind)
         links = Links(self._vault, self._writer, account, kind, self._tree)
         reading = Reading(
-            self.source.account, self._writer, links, self._progress, self._tally, stopped=self._stop.is_set
+            self.source.account,
+            self._writer,
+            links,
+            self._progress,
+            self._tally,
+            self._allowance,
+            stopped=self._stop.is_set,
         )
         work: deque[WindowReader] = deque()
         for plan in changed:
@@ -302,7 +320,7 @@ class AccountRun:
             new_messages=self._tally.new,
             linked_messages=self._tally.linked,
             known_messages=self._tally.known,
-            downloaded_octets=sum(s.octets_in for s in self._sessions),
+            downloaded_octets=self._octets_in(),
             stored_octets=self._tally.share.octets,
             round_trips=sum(s.round_trips for s in self._sessions),
             failures=self._all_failures(),

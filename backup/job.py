@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from importlib.metadata import PackageNotFoundError, version
 
 from backup.account import AccountRun
+from backup.budget import day_budgets
 from backup.model import AccountReport, BackupOptions, BackupReport, Outcome, SourceAccount
 from backup.turns import Turns
 from vault.clock import Clock, Progress
@@ -44,20 +45,25 @@ def run_backup(
     """
     counted = CountingStore(store)
     started, clock_start = clock.now(), time.monotonic()
+    budgets = day_budgets(vault, accounts, clock)
     turns = turns or Turns(options.accounts_at_once, options.accounts_per_server, options.accounts_of)
 
     def attempt(*, wary: bool) -> BackupReport:
         writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {version_told()}", limits=options.limits)
         halt = _Halt(stop)
         job = _Job(vault, writer, options, turns)
-        runs = [AccountRun(source, vault, writer, options, progress, halt, wary=wary) for source in accounts]
+        runs = [
+            AccountRun(source, vault, writer, options, progress, halt, budget=budgets.get(source.account), wary=wary)
+            for source in accounts
+        ]
         try:
             job.read(runs, halt)
             job.commit(runs)
             reports = tuple(job.report(run) for run in runs)
             status = _outcome(reports, interrupted=stop.is_set())
             looked = [(r.account, r.snapshot, r.status) for r in reports]
-            writer.write_run(started, looked, job=options.job, status=status)
+            downloaded = {r.account: r.downloaded_octets for r in reports}
+            writer.write_run(started, looked, downloaded=downloaded, job=options.job, status=status)
         finally:
             writer.close()
         seconds = time.monotonic() - clock_start

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from imap.model import Endpoint, Login, NamespaceKind
+from imap.pace import Pace
 from vault.ids import SnapshotId
 from vault.model import Failure
 from vault.packer import PackLimits
@@ -20,7 +21,7 @@ class SourceAccount:
 
     `exclude` are the mailboxes to leave out, `only` the ones to take (all where it is empty), as globs of names or as
     roles (`\Junk`). `namespaces` says whose mailboxes to take (RFC 2342). `connections` is how many it is read over,
-    None as the options say.
+    None as the options say; `pace` bounds its bandwidth, `octets_per_day` how much may come over the wire in any 24 hours.
     """
 
     account: str
@@ -30,6 +31,8 @@ class SourceAccount:
     only: tuple[str, ...] = ()
     namespaces: frozenset[NamespaceKind] = frozenset({""})
     connections: int | None = None
+    pace: Pace | None = None
+    octets_per_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

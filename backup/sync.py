@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from backup.budget import Allowance
 from backup.draft import MailboxDraft
 from backup.links import Links
 from backup.patience import Interrupted
@@ -39,6 +40,7 @@ class Reading:
     links: Links
     progress: Progress
     tally: Tally
+    allowance: Allowance
     stopped: Callable[[], bool]
 
 
@@ -146,6 +148,9 @@ class WindowReader:
     def read(self, session: Session, progress: Callable[[], None]) -> None:
         """Link what the vault has, fetch the rest; `progress` is called for each. Raises ImapError, Interrupted."""
         self._on_progress = progress
+        if self._reading.allowance.exhausted:
+            self.draft.problem(self._reading.allowance.reason)
+            return
         raw = self.draft.plan.listed.raw
         if session.opened != raw:
             opened = session.examine(raw)
@@ -158,8 +163,20 @@ class WindowReader:
             self._announced = True
             self._reading.progress.expect(self._reading.account, len(facts), sum(f.size for f in facts.values()))
         to_fetch = [fact for fact in facts.values() if not self._link(fact)]
-        self._fetch(session, self._without_culprit(to_fetch))
-        self.draft.window_done()
+        if self._fetch_allowed(session, self._without_culprit(to_fetch)):
+            self.draft.window_done()
+        else:
+            self.draft.problem(self._reading.allowance.reason)
+
+    def _fetch_allowed(self, session: Session, to_fetch: list[Facts]) -> bool:
+        """Fetch as many messages as the account's day allows; say whether that was all."""
+        allowance, sizes = self._reading.allowance, [fact.size for fact in to_fetch]
+        count = allowance.claim(sizes)
+        try:
+            self._fetch(session, to_fetch[:count])
+        finally:
+            allowance.settle(sizes[:count])
+        return count == len(to_fetch)
 
     def _without_culprit(self, to_fetch: list[Facts]) -> list[Facts]:
         """Give up a message at which the connection broke each time: it must not keep us from the others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import imaplib
+import io
 import re
 import socket
 import ssl
@@ -17,6 +18,7 @@ from imapclient.tls import IMAP4_TLS
 
 from imap.errors import BadUrl, CannotConnect, ImapError, UntrustedCertificate
 from imap.model import Endpoint
+from imap.pace import Pace, PacedReader
 from imap.refusal import refusal, wants_us_to_wait
 from imap.tokens import Status, parse_status, readable
 from imap.wire import Wire
@@ -47,8 +49,8 @@ class _Client(IMAPClient):  # type: ignore[misc]
         return made
 
 
-def connect(endpoint: Endpoint, *, timeout: float) -> tuple[Wire, bytes]:
-    """Return a wire to the server, secured as the endpoint demands, and the greeting's text.
+def connect(endpoint: Endpoint, *, timeout: float, pace: Pace | None = None) -> tuple[Wire, bytes]:
+    """Return a wire to the server, secured as the endpoint demands, read at a pace, and the greeting's text.
 
     Raises CannotConnect, UntrustedCertificate, Throttled, or BadUrl for a CA file that can't be read.
     """
@@ -58,11 +60,11 @@ def connect(endpoint: Endpoint, *, timeout: float) -> tuple[Wire, bytes]:
         client = _Client(
             endpoint.host, endpoint.port, ssl=endpoint.tls == "implicit", ssl_context=context, timeout=timeout
         )
-        wire = _taken_over(client, timeout)
+        wire = _taken_over(client, timeout, pace)
         greeting: bytes = client._imap.welcome  # noqa: SLF001  # imapclient hands it out in no other way
         if endpoint.tls == "starttls":
             assert context is not None
-            wire = _start_tls(client, wire, endpoint, context, timeout=timeout)
+            wire = _start_tls(client, wire, endpoint, context, timeout=timeout, pace=pace)
         _check_fingerprint(client.socket(), endpoint)
     except (OSError, ValueError, imaplib.IMAP4.error, IMAPClientError) as error:
         _close(client)
@@ -79,13 +81,16 @@ def greeted_capabilities(text: bytes) -> frozenset[str]:
     return frozenset(match[1].decode("latin-1").upper().split()) if match else frozenset()
 
 
-def _taken_over(client: Any, timeout: float) -> Wire:
+def _taken_over(client: Any, timeout: float, pace: Pace | None) -> Wire:
     imap = client._imap  # noqa: SLF001  # the point of the exercise
     imap.debug = 0  # imapclient sets 5, which formats every octet that passes
-    return Wire(client.socket(), imap.file, timeout=timeout)
+    reader = imap.file if pace is None else io.BufferedReader(PacedReader(imap.file, pace))
+    return Wire(client.socket(), reader, timeout=timeout)
 
 
-def _start_tls(client: Any, wire: Wire, endpoint: Endpoint, context: ssl.SSLContext, *, timeout: float) -> Wire:
+def _start_tls(
+    client: Any, wire: Wire, endpoint: Endpoint, context: ssl.SSLContext, *, timeout: float, pace: Pace | None
+) -> Wire:
     """Go over to TLS, or refuse to go on: nothing is said in plain text that was not asked for."""
     _, status = wire.ask(b"STARTTLS", what="STARTTLS")
     if not status.ok:
@@ -96,7 +101,7 @@ def _start_tls(client: Any, wire: Wire, endpoint: Endpoint, context: ssl.SSLCont
     client._imap.sock = context.wrap_socket(client.socket(), server_hostname=endpoint.host)  # noqa: SLF001
     # A new reader: what came in plain text after the OK is not to be believed (RFC 3207's and CVE-2011-0411's lesson).
     client._imap.file = client._imap.sock.makefile("rb")  # noqa: SLF001
-    return _taken_over(client, timeout)
+    return _taken_over(client, timeout, pace)
 
 
 def _context(endpoint: Endpoint) -> ssl.SSLContext:

@@ -28,6 +28,7 @@ from imap.model import (
 )
 from imap.names import decode_name
 from imap.opening import open_mailbox
+from imap.pace import Pace
 from imap.profiles import Profile, ServerIdKind, choose
 from imap.quota import inbox_quotas
 from imap.sets import Range, split, write_set
@@ -41,13 +42,13 @@ _IN_REV2 = frozenset(
 """What IMAP4rev2 brings without saying so (RFC 9051, appendix E), as far as we use it."""
 
 
-def open_session(endpoint: Endpoint, login: Login, *, timeout: float = 60) -> Session:
+def open_session(endpoint: Endpoint, login: Login, *, timeout: float = 60, pace: Pace | None = None) -> Session:
     """Connect, go over to TLS as the endpoint demands, log in, enable what the server has for us.
 
-    `timeout` bounds each wait for the server, in seconds. Raises CannotConnect, UntrustedCertificate, LoginRefused,
-    Throttled, ConnectionLost, or BadUrl for a CA file that can't be read.
+    `timeout` bounds each wait for the server, in seconds, `pace` how fast we read. Raises CannotConnect,
+    UntrustedCertificate, LoginRefused, Throttled, ConnectionLost, or BadUrl for a CA file that can't be read.
     """
-    wire, greeting = connect(endpoint, timeout=timeout)
+    wire, greeting = connect(endpoint, timeout=timeout, pace=pace)
     try:
         capabilities = greeted_capabilities(greeting) if endpoint.tls != "starttls" else frozenset()
         capabilities = capabilities or ask_capabilities(wire)

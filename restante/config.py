@@ -16,6 +16,7 @@ from imap.errors import BadUrl
 from imap.url import parse_url
 from restante.endpoints import acting_for, names_one_account
 from restante.schedule import cron_trigger, parse_span
+from restante.sizes import parse_octets
 
 
 def live(_schema: JsonDict) -> None:
@@ -78,6 +79,20 @@ def _cron(text: str) -> str:
     return text
 
 
+def _octets(value: object) -> int:
+    try:
+        return parse_octets(str(value))
+    except ValueError:
+        raise fault("not a size", "write a number and a unit, e.g. 500 MB, 2.5 GB or 64 MiB") from None
+
+
+def _rate(value: object) -> int:
+    text = str(value).strip()
+    if not text.endswith("/s"):
+        raise fault("not a bandwidth", "write a size a second, e.g. 20 MB/s or 500 kB/s")
+    return _octets(text.removesuffix("/s"))
+
+
 def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
@@ -110,6 +125,9 @@ Label = Annotated[str, AfterValidator(_label)]
 Span = Annotated[
     timedelta, BeforeValidator(_span), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhdw]$"})
 ]
+SIZE = r"[0-9]+(\.[0-9]+)? ?([kMGT]i?)?B"
+Octets = Annotated[int, BeforeValidator(_octets), WithJsonSchema({"type": "string", "pattern": f"^{SIZE}$"})]
+Rate = Annotated[int, BeforeValidator(_rate), WithJsonSchema({"type": "string", "pattern": f"^{SIZE}/s$"})]
 Share = Annotated[float, BeforeValidator(_percent), WithJsonSchema({"type": "string", "pattern": "^[0-9.]+%?$"})]
 Kind = Literal["backup", "check", "prune", "drill", "copy"]
 Namespace = Literal["personal", "other", "shared"]
@@ -280,6 +298,10 @@ class Retention(Section):
         return Policy(**self.model_dump())
 
 
+PER_DAY = (
+    "What may come over the wire in any 24 hours, for {who}; some providers shut out who reads more (Gmail: 2500 MB). "
+    "What is left then is read by a later run"
+)
 RETENTION = "Which snapshots `restante prune` keeps. Without it all are kept"
 
 
@@ -320,6 +342,12 @@ class Account(Section):
     exclude: list[str] = _mailboxes("leave out", ["\\Junk", "\\Trash", "Old/*"])
     only: list[str] = Field(default=[], description="Take only these mailboxes, named likewise.", examples=[["INBOX"]])
     namespaces: list[Namespace] = _namespaces()
+    bandwidth: Rate | None = Field(
+        None, description="How fast its mail is read at most, over all connections.", examples=["2 MB/s"]
+    )
+    bytes_per_day: Octets | None = Field(
+        None, description=f"{PER_DAY.format(who='this account')}.", examples=["2500 MB"]
+    )
     rpo: Span | None = Field(None, description=f"{RPO}. Default: the shortest of its jobs.", examples=["2h"])
     retention: Retention | None = Field(None, description=f"{RETENTION}, or what any of its jobs says.")
 
@@ -374,6 +402,12 @@ class Server(Section):
     )
     connections: int | None = Field(
         None, ge=1, le=16, description="Connections for each account. Default: limits.connections.", examples=[1]
+    )
+    bandwidth: Rate | None = Field(
+        None, description="How fast mail is read at most, all accounts together.", examples=["20 MB/s"]
+    )
+    bytes_per_day: Octets | None = Field(
+        None, description=f"{PER_DAY.format(who='each account')}.", examples=["2500 MB"]
     )
     exclude: list[str] = _mailboxes("leave out", ["\\Junk", "\\Trash"])
     only: list[str] = Field(default=[], description="Take only these mailboxes, named likewise.", examples=[["INBOX"]])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from backup import BackupOptions, SourceAccount
 from backup.retention import Policy
+from imap.pace import Pace
 from imap.url import parse_url
 from restante.config import Account, Job, Limits, Replica
 from restante.endpoints import acting_for, endpoint_of
@@ -66,7 +67,7 @@ class Wiring:
     def again(self) -> Wiring:
         """Return the same configuration, secret and store with a vault of its own, for another thread."""
         other = Wiring(self.config, self.vault_option)
-        vars(other).update(loaded=self.loaded, secret=self.secret, store=self.store)
+        vars(other).update(loaded=self.loaded, secret=self.secret, store=self.store, _paces=self._paces)
         return other
 
     def close(self) -> None:
@@ -175,6 +176,15 @@ class Wiring:
         return reduce(Policy.widened, told) if told else Policy()
 
     @cached_property
+    def _paces(self) -> dict[tuple[str, str], Pace | None]:
+        """What bounds the bandwidth of each server, and of each account that stands alone: one for all its readers."""
+        assert self.loaded is not None
+        config = self.loaded.config
+        rates = {("server", s.name): s.bandwidth for s in config.servers}
+        rates |= {("account", a.name): a.bandwidth for a in config.accounts}
+        return {name: Pace(rate) if rate else None for name, rate in rates.items()}
+
+    @cached_property
     def _of_servers(self) -> dict[str, ServerAccount]:
         """The accounts of whole servers, listed once."""
         return {one.account.name: one for one in server_accounts(self.loaded)} if self.loaded is not None else {}
@@ -209,9 +219,10 @@ class Wiring:
         of_server = self._of_servers.get(account.name)
         if of_server is not None:
             login, connections = of_server.login, of_server.server.connections
+            pace = self._paces["server", of_server.server.name]
         else:
             login = login_of(self.loaded, account, account.name, endpoint.account) or url_login("SOURCE", account.name)
-            connections = None
+            connections, pace = None, self._paces["account", account.name]
         return SourceAccount(
             account.name,
             endpoint,
@@ -220,6 +231,8 @@ class Wiring:
             only=tuple(account.only),
             namespaces=frozenset("" if kind == "personal" else kind for kind in account.namespaces),
             connections=connections,
+            pace=pace,
+            octets_per_day=account.bytes_per_day,
         )
 
     def _url_account(self, url: str) -> SourceAccount:

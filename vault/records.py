@@ -18,11 +18,15 @@ from vault.stores.base import WriteStore
 
 
 class Confirmed(msgspec.Struct, frozen=True, array_like=True):
-    """One account in a run record: the snapshot that stands after the run (or None), and how the look went."""
+    """One account in a run record: the snapshot that stands after the run (or None), how the look went.
+
+    `downloaded` is how many octets came over the wire.
+    """
 
     account: AccountId
     snapshot: SnapshotId | None
     status: str
+    downloaded: int = 0
 
 
 class DrillResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,7 +14,7 @@ it die there, the next run sees how late the snapshot came, and looks whether al
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -275,13 +275,17 @@ class VaultWriter:
         started: datetime,
         accounts: Sequence[tuple[str, SnapshotId | None, str]],
         *,
+        downloaded: Mapping[str, int] | None = None,
         job: str = "",
         status: str = "",
     ) -> None:
         """Write the record of what the job looked at."""
         record = RunRecord(
             started=rfc3339(started), finished=rfc3339(self._clock.now()),
-            accounts=tuple(Confirmed(self._ring.account_id(name), shot, how) for name, shot, how in accounts),
+            accounts=tuple(
+                Confirmed(self._ring.account_id(name), shot, how, (downloaded or {}).get(name, 0))
+                for name, shot, how in accounts
+            ),
             tool=self._tool, job=job, kind="backup", status=status,
         )  # fmt: skip
         write_run(self._store, self._ring, record)

@@ -13,7 +13,7 @@ from imap.url import parse_url
 from tests.secret import new_secret
 from tests.servers import ImapServer
 from tests.servers.wire import Seen
-from vault.clock import Progress, Quiet, SystemClock
+from vault.clock import Clock, Progress, Quiet, SystemClock
 from vault.keyring import init_vault
 from vault.model import Flags, MessageRow, Snapshot
 from vault.slots import Passphrase
@@ -29,6 +29,7 @@ class Site:
     directory: Path
     passphrase: str = field(default_factory=new_secret, repr=False)
     options: BackupOptions = field(default_factory=lambda: BackupOptions(patience_seconds=20, timeout_seconds=20))
+    clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
         self.store = LocalStore(self.directory / "vault")
@@ -53,7 +54,7 @@ class Site:
                 store or self.store,
                 sources,
                 options=self.options,
-                clock=SystemClock(),
+                clock=self.clock,
                 progress=progress or Quiet(),
                 stop=stop or threading.Event(),
             )

@@ -84,6 +84,9 @@ def test_faults_come_as_json_too(command: Command) -> None:
         (JOB + "{cron: '0 2 * * *', timezone: Mars/Olympus}\n", 8, "time zone"),
         (ALICE + "jobs:\n  - name: hourly\n    sample: 5%\n", 8, "sample means nothing"),
         (ALICE + "jobs:\n  - name: proof\n    does: check\n    rpo: 5h\n", 9, "rpo means nothing"),
+        (ALICE + "    bytes_per_day: 2500\n", 6, "not a size"),
+        (ALICE + "    bytes_per_day: 0 MB\n", 6, "not a size"),
+        (ALICE + "    bandwidth: 20 MB\n", 6, "not a bandwidth"),
         (ALICE + "service:\n  listen: anywhere\n", 7, "address"),
     ],
 )  # fmt: skip
