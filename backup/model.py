@@ -21,7 +21,7 @@ class SourceAccount:
 
     `exclude` are the mailboxes to leave out, `only` the ones to take (all where it is empty), as globs of names or as
     roles (`\Junk`). `namespaces` says whose mailboxes to take (RFC 2342). `connections` is how many it is read over,
-    None as the options say; `pace` bounds its bandwidth, `octets_per_day` how much may come over the wire in any 24 hours.
+    None as the options say; `pace` bounds its bandwidth, `octets_per_day` what may come over the wire in 24 hours.
     """
 
     account: str
