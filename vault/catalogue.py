@@ -9,7 +9,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import NamedTuple
 
-from vault.columns import ColumnReader, ColumnWriter
+from vault.columns import ColumnError, ColumnReader, ColumnWriter
 from vault.ids import BlobId
 from vault.model import CatalogueEntry
 
@@ -92,6 +92,8 @@ def decode_catalogue(data: bytes) -> list[CatalogueEntry]:
     blobs = columns.fixed(16)
     fields = [columns.strings() for _ in range(len(_ORDER) + 1)]
     columns.done()
+    if any(len(field) != len(blobs) for field in fields):
+        raise ColumnError("a catalogue's columns differ in length")
     return [_entry(BlobId(blob), values) for blob, *values in zip(blobs, *fields, strict=True)]
 
 

@@ -120,6 +120,8 @@ def decode_directory(columns: ColumnReader, kind: PackKind, sessions: Sequence[S
         raise ColumnError("a directory's columns differ in length")
     if any(not 0 <= place < len(ids) for place in fields[0]):
         raise ColumnError("a block names no session")
+    if any(value < 0 for column in (*fields[1:], lengths) for value in column):
+        raise ColumnError("a block lies nowhere")
     pairs = [(BlobId(blob), length) for blob, length in zip(blobs, lengths, strict=True)]
     blocks, at = [], 0
     for place, counter, offset, stored, plain, count in zip(*fields, strict=True):

@@ -25,6 +25,7 @@ _HEADER_REST = 4096
 # The id tells only when all is made; a forged recipe must not fill the memory before that.
 MAX_CONTENT = 1 << 30
 _FIRST_LINES = 16
+_WIDTHS, _LINE_ENDS = {-1, *range(0, 1024, 4)}, {b"\n", b"\r\n"}
 
 PLAIN, RECIPE = b"\0", b"\1"
 
@@ -194,6 +195,8 @@ def decode_recipe(stored: bytes) -> list[Stored]:
     columns.done()
     if not len(inline) == len(blobs) == len(widths) == len(eols):
         raise ColumnError("a recipe's columns differ in length")
+    if not all(width in _WIDTHS and (width <= 0 or eol in _LINE_ENDS) for width, eol in zip(widths, eols, strict=True)):
+        raise ColumnError("a recipe asks for lines that no mail has")
     return [
         Stored(text, None if width < 0 else BlobId(blob), max(width, 0), eol)
         for text, blob, width, eol in zip(inline, blobs, widths, eols, strict=True)

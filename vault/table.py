@@ -78,7 +78,10 @@ class RowCodec:
         columns.done()
         if len({len(c) for c in (uids, blobs, sizes, epochs, zones, server_ids)}) > 1 or len(odd) != len(odd_texts):
             raise ColumnError("a page's columns differ in length")
-        dates = [format_internaldate(epoch, zone) for epoch, zone in zip(epochs, zones, strict=True)]
+        try:
+            dates = [format_internaldate(epoch, zone) for epoch, zone in zip(epochs, zones, strict=True)]
+        except (OverflowError, OSError, ValueError):
+            raise ColumnError("a page's dates are none") from None
         for i, text in zip(odd, odd_texts, strict=True):
             if not 0 <= i < len(dates):
                 raise ColumnError("a page's odd dates point nowhere")
@@ -250,11 +253,8 @@ def _encode_node(group: Sequence[Leaf], bits: int) -> bytes:
 
 
 def _leaves(read: Read, node: BlobId) -> Iterator[Leaf]:
-    bits, children = _decode_node(read(node))
-    for child in children:
-        if bits > LEAF_BITS + NODE_BITS:
-            yield from _leaves(read, child.blob)
-        else:
+    for bits, child in _children(read, node, None):
+        if bits == LEAF_BITS + NODE_BITS:
             yield child
 
 
@@ -263,10 +263,20 @@ def nodes(read: Read, root: bytes | None) -> Iterator[BlobId]:
     if root is None:
         return
     yield BlobId(root)
-    bits, children = _decode_node(read(BlobId(root)))
-    if bits > LEAF_BITS + NODE_BITS:
-        for child in children:
-            yield from nodes(read, child.blob)
+    for bits, child in _children(read, BlobId(root), None):
+        if bits > LEAF_BITS + NODE_BITS:
+            yield child.blob
+
+
+def _children(read: Read, node: BlobId, expected: int | None) -> Iterator[tuple[int, Leaf]]:
+    """Yield all that hangs below a node, each with that node's bits. They fall by a level's, or this would not end."""
+    bits, children = _decode_node(read(node))
+    if bits not in range(LEAF_BITS + NODE_BITS, 32 + NODE_BITS + 1, NODE_BITS) or expected not in (None, bits):
+        raise ColumnError("a node of another level than its place asks for")
+    for child in children:
+        yield bits, child
+        if bits > LEAF_BITS + NODE_BITS:
+            yield from _children(read, child.blob, bits - NODE_BITS)
 
 
 def _decode_node(data: bytes) -> tuple[int, list[Leaf]]:
