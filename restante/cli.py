@@ -26,6 +26,7 @@ from restante.commands import (
     index,
     init,
     key,
+    notify,
     prune,
     restore,
     service,
@@ -60,6 +61,7 @@ app.command()(prune.prune)
 app.command()(prune.hold)
 app.command()(service.run)
 app.command()(status.status)
+app.command()(notify.notify)
 app.add_typer(key.app, name="key")
 app.add_typer(index.app, name="index")
 app.add_typer(config.app, name="config")

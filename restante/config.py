@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -17,6 +19,7 @@ from imap.url import parse_url
 from restante.endpoints import acting_for, names_one_account
 from restante.schedule import cron_trigger, parse_span
 from restante.sizes import parse_octets
+from restante.telling.plan import ABOUT, About
 
 
 def live(_schema: JsonDict) -> None:
@@ -108,6 +111,13 @@ def _listen(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    _, address = parseaddr(text)
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", address) or any(ord(c) < 32 for c in text):
+        raise fault("not an e-mail address", "e.g. admin@example.org, or Restante <restante@example.org>")
+    return text
+
+
 def _percent(text: object) -> float:
     try:
         percent = float(str(text).removesuffix("%"))
@@ -122,6 +132,7 @@ VaultUrl = Annotated[str, AfterValidator(_vault_url)]
 MailUrl = Annotated[str, AfterValidator(_mail_url)]
 ServerUrl = Annotated[str, AfterValidator(_server_url)]
 Label = Annotated[str, AfterValidator(_label)]
+Address = Annotated[str, AfterValidator(_address)]
 Span = Annotated[
     timedelta, BeforeValidator(_span), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[smhdw]$"})
 ]
@@ -524,6 +535,73 @@ class Service(Section):
     )
 
 
+class Email(Section):
+    """Messages by e-mail, through a server that takes them (SMTP)."""
+
+    host: str = Field(min_length=1, description="The server.", examples=["smtp.example.org"])
+    port: int | None = Field(
+        None, ge=1, le=65535, description="Its port. Default: 587, or 465 with tls: implicit.", examples=[587]
+    )
+    tls: Literal["starttls", "implicit"] = Field(
+        "starttls", description="How the connection is sealed; the certificate is verified.", examples=["starttls"]
+    )
+    ca: Path | None = Field(
+        None, description="A private CA to trust for it, in PEM.", examples=["/etc/ssl/private-ca.pem"]
+    )
+    insecure: bool = Field(
+        False,
+        description="Send in plain text (port 25): for a mail server on this machine, and nothing else.",
+        examples=[True],
+    )
+    user: str | None = Field(
+        None, description="As whom to log in. Default: not at all.", examples=["restante"], json_schema_extra=live
+    )
+    password_env: str | None = Field(
+        None, description="Name of the environment variable with the password.", examples=["SMTP_PASSWORD"]
+    )
+    password_file: Path | None = Field(
+        None,
+        description="File with the password on its first line.",
+        examples=["/run/secrets/smtp-password"],
+        json_schema_extra=live,
+    )
+    password_command: str | None = Field(
+        None, description="Command that prints the password.", examples=["pass show smtp"]
+    )
+    sender: Address = Field(alias="from", description="Who it comes from.", examples=["restante@example.org"])
+    to: list[Address] = Field(min_length=1, description="Who is told.", examples=[["admin@example.org"]])
+
+
+class Apprise(Section):
+    """Messages by any of the ways that Apprise knows: chats, telephones, pagers. Give one of the three."""
+
+    name: Label = Field(description="What logs and figures call it.", examples=["chat"])
+    url_env: str | None = Field(
+        None, description="Name of the environment variable with its Apprise URL, a secret.", examples=["CHAT_URL"]
+    )
+    url_file: Path | None = Field(
+        None,
+        description="File with the URL on its first line.",
+        examples=["/run/secrets/chat-url"],
+        json_schema_extra=live,
+    )
+    url_command: str | None = Field(None, description="Command that prints the URL.", examples=["pass show chat"])
+
+
+class Notify(Section):
+    """Who is told of troubles, once each, and once more when they are over."""
+
+    email: Email | None = Field(None, description="By e-mail.", json_schema_extra=live)
+    apprise: list[Apprise] = Field(default=[], description="By other ways.")
+    about: list[About] = Field(
+        default=list(ABOUT),
+        min_length=1,
+        description="Of what: a job that failed or was partial, an account over its RPO, damage, expiry that is "
+        "suspended, a drill that failed, an account that vanished, and what is over.",
+        examples=[["failed", "late", "damage", "recovered"]],
+    )
+
+
 class Config(Section):
     """Restante's configuration. `restante config check` checks yours. Secrets stand elsewhere: it only says where."""
 
@@ -540,4 +618,5 @@ class Config(Section):
         json_schema_extra=live,
     )
     limits: Limits = Field(default=Limits(), description="How hard to work the mail servers.")  # type: ignore[call-arg]
+    notify: Notify | None = Field(None, description="Who is told when something is wrong.")
     service: Service = Field(default=Service(), description="The service, `restante run`.")  # type: ignore[call-arg]

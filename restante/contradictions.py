@@ -18,6 +18,8 @@ TIMES = ("every", "cron")
 PINGS = ("ping_env", "ping_file", "ping_command")
 USERS = ("users", "users_file", "users_command")
 TOKENS = ("token_env", "token_file", "token_command", "microsoft", "google")
+PASSWORDS = ("password_env", "password_file", "password_command")
+URLS = ("url_env", "url_file", "url_command")
 CLIENT_SECRETS = ("client_secret_env", "client_secret_file", "client_secret_command")
 
 
@@ -39,6 +41,7 @@ def contradictions(raw: Any) -> Iterator[Contradiction]:
     yield from _twice(jobs, "jobs")
     yield from _twice(servers, "servers")
     yield from _replicas(_items(raw, "replicas"), jobs)
+    yield from _notify(raw.get("notify"))
     for section, holders in (("accounts", accounts), ("servers", servers)):
         for number, holder in enumerate(holders):
             yield from _secrets(holder, (section, number))
@@ -78,6 +81,33 @@ def _replicas(replicas: list[dict[str, Any]], jobs: list[dict[str, Any]]) -> Ite
             yield Contradiction(("jobs", number, "does"), "there is no replica to copy to", "name one under `replicas`")
 
 
+def _notify(section: Any) -> Iterator[Contradiction]:
+    if not isinstance(section, dict):
+        return
+    ways, email = _items(section, "apprise"), section.get("email")
+    if not ways and email is None:
+        yield Contradiction(("notify",), "it does not say by which way", "set email, apprise, or both")
+    yield from _email(email if isinstance(email, dict) else {}, ("notify", "email"))
+    yield from _twice(ways, "apprise", "notify")
+    for number, way in enumerate(ways):
+        where: Loc = ("notify", "apprise", number)
+        yield from _too_many(way, where, URLS)
+        if not any(way.get(name) is not None for name in URLS):
+            yield Contradiction(where, "it does not say where its URL stands", f"set one of {', '.join(URLS)}")
+        if way.get("name") == "email":
+            yield Contradiction((*where, "name"), "email is a way of its own", "give it another name")
+
+
+def _email(email: dict[str, Any], path: Loc) -> Iterator[Contradiction]:
+    yield from _too_many(email, path, PASSWORDS)
+    password = any(email.get(name) is not None for name in PASSWORDS)
+    if password != (email.get("user") is not None):
+        yield Contradiction(path, "user and password go together", f"set user and one of {', '.join(PASSWORDS)}")
+    for name in ("tls", "ca"):
+        if email.get("insecure") is True and email.get(name) is not None:
+            yield Contradiction((*path, name), f"{name} means nothing to plain text", "take insecure out")
+
+
 def _users(server: dict[str, Any], path: Loc) -> Iterator[Contradiction]:
     yield from _too_many(server, path, USERS)
     if not any(server.get(name) for name in USERS):
@@ -92,12 +122,12 @@ def _items(raw: dict[str, Any], section: str) -> list[dict[str, Any]]:
     return [item if isinstance(item, dict) else {} for item in found] if isinstance(found, list) else []
 
 
-def _twice(items: list[dict[str, Any]], section: str) -> Iterator[Contradiction]:
+def _twice(items: list[dict[str, Any]], section: str, *above: str) -> Iterator[Contradiction]:
     seen: set[str] = set()
     for number, item in enumerate(items):
         name = item.get("name")
         if isinstance(name, str) and name in seen:
-            where = (section, number, "name")
+            where: Loc = (*above, section, number, "name")
             yield Contradiction(where, f"two {section} are called {name}", "give each a name of its own")
         if isinstance(name, str):
             seen.add(name)

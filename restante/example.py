@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from restante.config import Config, live
-from restante.loading import inline, section_of
+from restante.loading import inline, section_of, settings_of
 
 WIDTH = 110
 
@@ -34,7 +34,7 @@ def _comment(text: str, indent: str) -> list[str]:
 
 
 def _section(model: type[BaseModel], indent: str) -> Iterator[str]:
-    for name, field in model.model_fields.items():
+    for name, field in settings_of(model).items():
         yield from _setting(name, field, indent)
         if model is Config:
             yield ""

@@ -20,6 +20,7 @@ from restante.wiring import Wiring
 from vault.clock import Clock, Progress
 from vault.errors import Trouble
 from vault.keys import KeyRing
+from vault.records import CheckResult
 
 
 class Stopped(Exception):
@@ -42,12 +43,14 @@ class Task:
 class Result:
     """How a run ended: one of the words of run records; `figures` go to the log and the metrics.
 
-    `recorded` says whether the run wrote its own run record.
+    `recorded` says whether the run wrote its own run record; `check` and `error` are for the one that it did not.
     """
 
     status: str
     figures: Mapping[str, int | float] = field(default_factory=dict)
     recorded: bool = False
+    check: CheckResult | None = None
+    error: Exception | None = None
 
 
 def run_task(task: Task) -> Result:
@@ -114,7 +117,8 @@ def _check(task: Task) -> Result:
         "damaged_objects": len(report.damage),
         "damaged_accounts": len(affected),
     }
-    return Result("damaged" if report.damage else "complete", figures)
+    found = CheckResult(share=sample or 0.0, damaged=len(report.damage))
+    return Result("damaged" if report.damage else "complete", figures, check=found)
 
 
 def _prune(task: Task) -> Result:

@@ -144,10 +144,15 @@ def _model_at(loc: Loc) -> type[BaseModel]:
     """Return the section that holds the last step of a path."""
     model: type[BaseModel] = Config
     for step in loc[:-1]:
-        field = model.model_fields.get(step) if isinstance(step, str) else None
+        field = settings_of(model).get(step) if isinstance(step, str) else None
         inner = section_of(field) if field is not None else None
         model = inner or model
     return model
+
+
+def settings_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return a section's settings by what they are called in the file (`from` can be no name in Python)."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def section_of(field: FieldInfo) -> type[BaseModel] | None:
@@ -158,7 +163,7 @@ def section_of(field: FieldInfo) -> type[BaseModel] | None:
 
 def _how_to_set(loc: Loc) -> str:
     names = [step for step in loc if isinstance(step, str)]
-    field = _model_at(loc).model_fields.get(names[-1]) if names else None
+    field = settings_of(_model_at(loc)).get(names[-1]) if names else None
     if field is None:
         return "see `restante config example` for a configuration to start from"
     example = f", e.g. `{names[-1]}: {inline(field.examples[0])}`" if field.examples else ""
@@ -172,7 +177,7 @@ def inline(value: Any) -> str:
 
 
 def _nearest(loc: Loc) -> str:
-    known = list(_model_at(loc).model_fields)
+    known = list(settings_of(_model_at(loc)))
     wrong = str(loc[-1])
     near = get_close_matches(wrong, known, n=1)
     if wrong in SECRET_WORDS:

@@ -66,7 +66,13 @@ LOOKED = Metric("vault_looked_timestamp_seconds", "When these figures were last 
 DRILL = Metric("drill_timestamp_seconds", "When the last drill ended.")
 RTO = Metric("drill_rto_seconds", "How long restoring the whole vault would take, by the last drill.")
 
-METRICS = (*ACCOUNT, *JOB, JOB_STATUS, JOB_RUNS, JOB_FIGURE, BUILD, ALIVE, ACCOUNTS, LATE, LOOKED, DRILL, RTO)
+WAITING = Metric("notices_waiting", "What could not be told by a channel of `notify` yet.")
+UNHEARD = Metric("notify_failures_total", "Messages that did not arrive since the service started.", "counter")
+
+METRICS = (
+    *ACCOUNT, *JOB, JOB_STATUS, JOB_RUNS, JOB_FIGURE, BUILD, ALIVE, ACCOUNTS, LATE, LOOKED, DRILL, RTO,
+    WAITING, UNHEARD,
+)  # fmt: skip
 """All that there are."""
 
 
@@ -85,6 +91,8 @@ def _lines(state: State, now: datetime) -> Iterator[str]:
     drill = state.history.drill
     yield from _family(DRILL, [({}, _stamp(drill.finished if drill else None))])
     yield from _family(RTO, [({}, drill.drill.rto if drill and drill.drill else None)])
+    yield from _family(WAITING, [({"channel": name}, number) for name, number in state.waiting.items()])
+    yield from _family(UNHEARD, [({"channel": name}, number) for name, number in state.unheard.items()])
     for metric, value in ACCOUNT.items():
         yield from _family(metric, [({"account": verdict.account}, value(verdict)) for verdict in verdicts])
     for metric, of_job in JOB.items():

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from queue import Empty, SimpleQueue
@@ -25,11 +25,14 @@ from restante.kinds import Result, Task, run_task
 from restante.locking import prove_or_log
 from restante.logs import why
 from restante.notifying import ping, step_of
+from restante.recording import record_run
 from restante.schedule import first_time, trigger_of
 from restante.state import JobState, State
+from restante.telling.plan import Trouble
+from restante.telling.teller import Outcome, Teller, unreachable
 from restante.wiring import Wiring
 from vault.clock import Clock, SystemClock
-from vault.records import RunRecord, rfc3339, write_run
+from vault.records import rfc3339
 
 if TYPE_CHECKING:
     from apscheduler.events import JobSubmissionEvent
@@ -97,6 +100,9 @@ class Service:
         self._beat = time.monotonic()
         self._jobs: dict[str, Job] = {}
         self._bounds: tuple[int, int | None, dict[str, int]] | None = None
+        self._teller = Teller(clock, patience=clock.now(), lasting=True)
+        self._reach: Trouble | None = None
+        self._occasion = threading.Event()
         self._adopt(wiring, self._read(wiring))
         self._scheduler: BackgroundScheduler = BackgroundScheduler(
             timezone="UTC",
@@ -119,6 +125,9 @@ class Service:
         """Run jobs until told to leave; return COMPLETE, or INTERRUPTED where a job was under way."""
         self._schedule({})
         self._scheduler.start()
+        # A thread of its own, and a daemon: a mail server that is silent keeps no job waiting, and nobody from leaving.
+        threading.Thread(target=self._tell, name="telling", daemon=True).start()
+        self._occasion.set()
         self._log.info("service started", version=__version__, jobs=len(self._jobs), accounts=len(self._accounts))
         while (order := self._next_order()) != "leave":
             if order == "reload":
@@ -146,7 +155,8 @@ class Service:
         with self._changed:
             jobs = tuple(self._job_state(job) for job in self._jobs.values())
             alive = time.monotonic() - self._beat < ALIVE_SECONDS
-            return State(self._accounts, self._history, self._looked, jobs, alive)
+            waiting, unheard = dict(self._teller.waiting), dict(self._teller.failures)
+            return State(self._accounts, self._history, self._looked, jobs, alive, waiting, unheard)
 
     def _job_state(self, job: Job) -> JobState:
         seen, planned = self._seen.setdefault(job.name, _Seen()), self._scheduler.get_job(job.name)
@@ -213,17 +223,19 @@ class Service:
             result = run_task(task)
         except Exception as error:  # noqa: BLE001  (the service's edge: one job's trouble must not end the others)
             self._log.error("job failed", job=name, **why(error))
-            result = Result("failed")
+            result = Result("failed", error=error)
         try:
             self._conclude(task, result, started)
         except Exception as error:  # noqa: BLE001
             self._log.error("the vault can't be looked at", job=name, **why(error))
+            self._reach = self._reach or unreachable(error, self._clock.now())
         finally:
             self._end(task, result)
             seconds = round(time.monotonic() - clock, 1)
             if not self._leaving:
                 ping(task.wiring.loaded, task.job, step_of(result.status))
             self._log.info("job ended", job=name, status=result.status, seconds=seconds, **result.figures)
+            self._occasion.set()
 
     def _begin(self, name: str) -> Task | None:
         with self._changed:
@@ -237,12 +249,10 @@ class Service:
     def _conclude(self, task: Task, result: Result, started: datetime) -> None:
         """Write down how the run went, and read from the vault how things stand now."""
         if not result.recorded:
-            finished = rfc3339(self._clock.now())
-            record = RunRecord(
-                started=rfc3339(started), finished=finished, accounts=(), tool=f"restante {__version__}",
-                job=task.job.name, kind=task.job.does, status=result.status,
+            record_run(
+                task.wiring, task.job.does, started, self._clock.now(), result.status,
+                job=task.job.name, check=result.check, error=result.error,
             )  # fmt: skip
-            write_run(task.wiring.store, task.wiring.vault.ring, record)
         if not self._leaving:
             self._look(task.wiring)
 
@@ -270,6 +280,7 @@ class Service:
 
     def _look(self, wiring: Wiring) -> None:
         history = _history(wiring)
+        self._reach = None
         with self._changed:
             if self._wiring.loaded is wiring.loaded:  # what was reloaded meanwhile has looked for itself
                 self._history, self._looked = history, self._clock.now()
@@ -284,6 +295,29 @@ class Service:
             self._log.warning("the vault can't be looked at", **why(error))
         finally:
             own.close()
+            self._occasion.set()
+
+    def _tell(self) -> None:
+        """Tell whoever wants to know, after each job and each look, for as long as the process lives."""
+        while self._occasion.wait():
+            self._occasion.clear()
+            own = self._wiring.again()
+            try:
+                self._log_told(self._teller.tell(own, self._reach))
+            except Exception as error:  # noqa: BLE001  (the next occasion tries again)
+                self._log.warning("nobody was told", **why(error))
+            finally:
+                own.close()
+
+    def _log_told(self, outcomes: Iterable[Outcome]) -> None:
+        for out in outcomes:
+            if out.error:
+                self._log.warning("not told", channel=out.channel, why=out.error)
+            elif not out.plan.empty:
+                begun, over = len(out.plan.begun), len(out.plan.over)
+                self._log.info("told", channel=out.channel, begun=begun, over=over, **_noted(out))
+        if self._teller.unsaved:
+            self._log.warning("what was told can't be remembered", why=self._teller.unsaved)
 
     def _on_beat(self) -> None:
         """Show that scheduler and threads are alive, whatever the store does."""
@@ -310,6 +344,10 @@ class Service:
 
 def _history(wiring: Wiring) -> History:
     return read_history(wiring.vault, wiring.promised(), wiring.job_names)
+
+
+def _noted(outcome: Outcome) -> dict[str, str]:
+    return {"note": outcome.note} if outcome.note else {}
 
 
 def _listen(wiring: Wiring) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from restante.config import Kind
@@ -24,10 +24,15 @@ class JobState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that the service tells of itself. `looked` is when the history was read from the vault."""
+    """All that the service tells of itself. `looked` is when the history was read from the vault.
+
+    `waiting` counts what each channel could not be told yet, `unheard` the messages that did not arrive.
+    """
 
     accounts: Mapping[str, timedelta | None]
     history: History
     looked: datetime
     jobs: tuple[JobState, ...]
     alive: bool
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    unheard: Mapping[str, int] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from backup import BackupOptions, SourceAccount
 from backup.retention import Policy
 from imap.pace import Pace
 from imap.url import parse_url
-from restante.config import Account, Job, Limits, Replica
+from restante.config import Account, Job, Limits, Notify, Replica
 from restante.endpoints import acting_for, endpoint_of
 from restante.errors import UsageTrouble
 from restante.loading import Loaded, find_config, load_config
@@ -103,6 +103,12 @@ class Wiring:
         if told is None:
             return None
         return ObjectLock("COMPLIANCE" if told.mode == "compliance" else "GOVERNANCE", timedelta(days=told.days))
+
+    @property
+    def notify(self) -> Notify | None:
+        """Who is told of troubles, where the vault at hand is the configuration's own. Raises UsageTrouble."""
+        own = self.loaded is not None and self.vault_url == self.loaded.config.vault.url
+        return self.loaded.config.notify if self.loaded is not None and own else None
 
     @property
     def replicas(self) -> list[Replica]:

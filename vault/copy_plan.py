@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from vault.ids import ObjectName
 from vault.keyring import is_vault_file
 from vault.proof import is_ours
+from vault.records import stamp_of
 from vault.stores.base import ObjectInfo
 
 STEPS = ("keys/", "vault", "packs/", "meta/", "index/", "holds/", "snapshots/", "runs/", "tombstones/")
@@ -106,5 +107,5 @@ def _times(names: Iterable[ObjectName]) -> dict[str, list[datetime]]:
     for name in sorted(names):
         if name.startswith("snapshots/") and is_ours(name):
             _, account, moment = name.split("/")
-            found[account].append(datetime.strptime(moment[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC))
+            found[account].append(stamp_of(moment))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -41,11 +41,28 @@ class DrillResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     failures: int = 0
 
 
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a check proved: the share of the packs that it read (0 for the structure alone), the damaged objects."""
+
+    share: float = 0.0
+    damaged: int = 0
+
+
+class ToldTrouble(msgspec.Struct, frozen=True, array_like=True):
+    """A state that somebody was told of: what is in it, which one it is, and since when (RFC 3339)."""
+
+    topic: str
+    subject: str
+    what: str
+    since: str
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one job looked at; the one object that a job with nothing new writes. Times are RFC 3339 in UTC.
 
     `job` is its name in the configuration, `kind` what it did (`backup`, `check` …), `status` how it ended; empty
-    where a run had no name, and in records of before there were schedules.
+    where a run had no name, and in records of before there were schedules. `error` and `hint` say what made it fail.
+    A record of the kind `notify` says what stands as `told`, by channel.
     """
 
     started: str
@@ -56,6 +73,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: str = ""
     status: str = ""
     drill: DrillResult | None = None
+    check: CheckResult | None = None
+    error: str = ""
+    hint: str = ""
+    told: dict[str, tuple[ToldTrouble, ...]] | None = None
 
 
 RecordT = TypeVar("RecordT", Snapshot, RunRecord)
@@ -64,6 +85,11 @@ RecordT = TypeVar("RecordT", Snapshot, RunRecord)
 def stamp(moment: datetime) -> str:
     """Return the name of a moment as object names carry it, e.g. `20261123T105144Z`."""
     return moment.strftime("%Y%m%dT%H%M%SZ")
+
+
+def stamp_of(name: str) -> datetime:
+    """Return the moment that the name of a snapshot or record begins with."""
+    return datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def rfc3339(moment: datetime) -> str:

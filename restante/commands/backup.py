@@ -13,6 +13,7 @@ from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, duration, print_json, print_line, print_table, say, size
 from restante.progress import watched
 from restante.stopping import stopping
+from restante.telling.occasion import telling
 from restante.vanished import vanished
 from restante.wiring import Wiring
 from vault.clock import SystemClock
@@ -37,15 +38,17 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Back up accounts: those named, those of a job, or all of the configuration."""
-    wiring = Wiring(config, vault)
-    sources = wiring.accounts(accounts or [], job)
-    prove_or_warn(wiring, SystemClock())
-    opened, options = wiring.vault, wiring.backup_options(job)
-    gone = vanished(opened, job or "", [source.account for source in sources]) if not accounts else []
-    with stopping() as stop, watched("backing up", quiet=as_json) as progress:
-        report = run_backup(
-            opened, wiring.store, sources, options=options, clock=SystemClock(), progress=progress, stop=stop
-        )
+    wiring, clock = Wiring(config, vault), SystemClock()
+    with telling(wiring, "backup", clock, job=job or "") as run:
+        sources = wiring.accounts(accounts or [], job)
+        prove_or_warn(wiring, clock)
+        opened, options = wiring.vault, wiring.backup_options(job)
+        gone = vanished(opened, job or "", [source.account for source in sources]) if not accounts else []
+        with stopping() as stop, watched("backing up", quiet=as_json) as progress:
+            report = run_backup(
+                opened, wiring.store, sources, options=options, clock=clock, progress=progress, stop=stop
+            )
+        run.recorded = True
     print_json({**_document(report), "vanished": gone}) if as_json else _print(report)
     for name in gone:
         say(f"note: {name} is no longer among the accounts; its snapshots stay")

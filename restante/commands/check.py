@@ -10,7 +10,10 @@ from restante.errors import Exit, UsageTrouble
 from restante.options import ConfigOption, JsonOption, VaultOption, share
 from restante.output import count, print_json, print_line, say, size
 from restante.progress import watched
+from restante.telling.occasion import telling
 from restante.wiring import Wiring
+from vault.clock import SystemClock
+from vault.records import CheckResult
 
 if TYPE_CHECKING:
     from vault.check import Affected, CheckReport, DamageFound
@@ -47,18 +50,21 @@ def check(
     from vault.repair import Repair, repair_vault
 
     wiring = Wiring(config, vault)
-    copy = wiring.replica(repair_from) if repair_from is not None else None
-    opened, repaired = wiring.vault, list[Repair]()
-    with watched("checking", quiet=as_json) as progress:
-        report = check_vault(opened, read=read, sample=part, progress=progress)
-        for _ in range(ROUNDS):  # where a tree's page was lost, what it names is seen only once it is back
-            if copy is None or not report.damage:
-                break
-            healed = list(repair_vault(wiring.store, opened.ring, copy, report.damage))
-            repaired = [one for one in repaired if one.healed] + healed
-            if not any(one.healed for one in healed):
-                break
+    with telling(wiring, "check", SystemClock()) as run:
+        copy = wiring.replica(repair_from) if repair_from is not None else None
+        opened, repaired = wiring.vault, list[Repair]()
+        with watched("checking", quiet=as_json) as progress:
             report = check_vault(opened, read=read, sample=part, progress=progress)
+            for _ in range(ROUNDS):  # where a tree's page was lost, what it names is seen only once it is back
+                if copy is None or not report.damage:
+                    break
+                healed = list(repair_vault(wiring.store, opened.ring, copy, report.damage))
+                repaired = [one for one in repaired if one.healed] + healed
+                if not any(one.healed for one in healed):
+                    break
+                report = check_vault(opened, read=read, sample=part, progress=progress)
+        run.status = "damaged" if report.damage else "complete"
+        run.check = CheckResult(share=part if read else 0.0, damaged=len(report.damage))
     if as_json:
         print_json(_document(report) | _repaired_document(repaired, asked=copy is not None))
     else:

@@ -11,7 +11,9 @@ from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, duration, print_json, print_line, size
 from restante.progress import watched
 from restante.stopping import stopping
+from restante.telling.occasion import telling
 from restante.wiring import Wiring
+from vault.clock import SystemClock
 
 if TYPE_CHECKING:
     from vault.copy import CopyReport
@@ -38,17 +40,18 @@ def copy(
     Each object is verified before it is written; exit code 4 when one is damaged.
     """
     wiring = Wiring(config, vault)
-    there = wiring.replica(to or _only(wiring))
     from vault.copy import copy_vault, look_at
 
-    ring = wiring.vault.ring
     if dry_run:
-        plan, lag = look_at(wiring.store, ring, there)
+        plan, lag = look_at(wiring.store, wiring.vault.ring, there := wiring.replica(to or _only(wiring)))
         print_json(_plan_document(there.url, plan, lag)) if as_json else _print_plan(plan, lag)
         return
     said = "stopping: the next copy goes on from here"
-    with stopping(said) as stop, watched("copying", quiet=as_json) as progress:
-        report = copy_vault(wiring.store, ring, there, progress=progress, stop=stop)
+    with telling(wiring, "copy", SystemClock()) as run:
+        there = wiring.replica(to or _only(wiring))
+        with stopping(said) as stop, watched("copying", quiet=as_json) as progress:
+            report = copy_vault(wiring.store, wiring.vault.ring, there, progress=progress, stop=stop)
+        run.status = _status(report)
     print_json(_document(there.url, report)) if as_json else _print(report)
     raise typer.Exit(_code(report))
 
@@ -67,9 +70,13 @@ def _code(report: CopyReport) -> Exit:
     return Exit.INTERRUPTED if report.interrupted else Exit.COMPLETE
 
 
+def _status(report: CopyReport) -> str:
+    return "damaged" if report.damage else "interrupted" if report.interrupted else "complete"
+
+
 def _document(url: str, report: CopyReport) -> dict[str, Any]:
     return {
-        "status": "damaged" if report.damage else "interrupted" if report.interrupted else "complete",
+        "status": _status(report),
         "to": url,
         "copied": report.copied,
         "bytes": report.octets,

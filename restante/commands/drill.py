@@ -13,6 +13,7 @@ from restante.options import ConfigOption, JsonOption, VaultOption, share
 from restante.output import count, duration, print_json, print_line, print_table, say, size
 from restante.progress import watched
 from restante.stopping import stopping
+from restante.telling.occasion import telling
 from restante.wiring import Wiring
 from restore import AccountDrill, Amount, DrillReport
 from vault.clock import SystemClock
@@ -52,10 +53,12 @@ def drill(
     part = share(sample)
     wiring = Wiring(config, vault)
     said = "stopping: this drill proves nothing"
-    with stopping(said) as stop, watched("drilling", quiet=as_json) as progress:
-        report = drill_vault(
-            wiring, accounts or [], share=part, to=to, clock=SystemClock(), progress=progress, stop=stop
-        )
+    with telling(wiring, "drill", SystemClock()) as run:
+        with stopping(said) as stop, watched("drilling", quiet=as_json) as progress:
+            report = drill_vault(
+                wiring, accounts or [], share=part, to=to, clock=SystemClock(), progress=progress, stop=stop
+            )
+        run.recorded = True
     print_json(_document(report)) if as_json else _print(report)
     _tell_troubles(report)
     raise typer.Exit(CODES[report.status])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,11 +12,13 @@ from restante.locking import pruned
 from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, print_json, print_line, print_table, say, size
 from restante.progress import watched
+from restante.telling.occasion import telling
 from restante.when import wanted
 from restante.wiring import Wiring
-from vault.clock import SystemClock
+from vault.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
+    from vault.locks import Extended
     from vault.prune import PruneReport
 
 
@@ -35,13 +38,12 @@ def prune(
     """Apply retention, and remove what nothing needs once 48 hours have passed."""
     from backup.prune import run_prune
 
-    wiring = Wiring(config, vault)
-    opened, clock = wiring.vault, SystemClock()
+    wiring, clock = Wiring(config, vault), SystemClock()
 
     def work() -> PruneReport:
         with watched("pruning", quiet=as_json) as progress:
             return run_prune(
-                opened,
+                wiring.vault,
                 wiring.store,
                 wiring.retention,
                 clock=clock,
@@ -50,7 +52,7 @@ def prune(
                 progress=progress,
             )
 
-    report, extended = (work(), None) if dry_run else pruned(wiring, clock, work)
+    report, extended = (work(), None) if dry_run else _done(wiring, clock, work)
     document = prune_document(report)
     if extended is not None:
         document |= {"locks_extended": extended.extended, "locks_refused": len(extended.refused)}
@@ -69,6 +71,15 @@ def prune(
         say("hint: give the right s3:PutObjectRetention, and see docs/permissions.md")
         raise typer.Exit(Exit.PARTIAL)
     raise typer.Exit(Exit.COMPLETE)
+
+
+def _done(
+    wiring: Wiring, clock: Clock, work: Callable[[], PruneReport]
+) -> tuple[PruneReport, Extended | None]:  # fmt: skip
+    with telling(wiring, "prune", clock) as run:
+        report, extended = pruned(wiring, clock, work)
+        run.status = "partial" if extended is not None and extended.refused else "complete"
+    return report, extended
 
 
 def prune_document(report: PruneReport) -> dict[str, Any]:

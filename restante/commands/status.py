@@ -25,8 +25,24 @@ def status(config: ConfigOption = None, vault: VaultOption = None, as_json: Json
     known = promised | dict.fromkeys(sorted(history.accounts.keys() - promised.keys()))
     verdicts = judge(known, history, SystemClock().now())
     late = sum(verdict.late for verdict in verdicts)
-    print_json(_document(verdicts, history)) if as_json else _print(verdicts, history)
+    untold = _not_told(wiring)
+    if as_json:
+        print_json({**_document(verdicts, history), "not_told": untold})
+    else:
+        _print(verdicts, history)
+        for channel, number in untold.items():
+            print_line(f"{channel}: {count(number, 'thing is', 'things are')} not told yet")
     raise typer.Exit(Exit.PARTIAL if late else Exit.COMPLETE)
+
+
+def _not_told(wiring: Wiring) -> dict[str, int]:
+    """Return how much each channel was not told yet: its messages don't arrive, or nobody has looked since."""
+    if wiring.notify is None:
+        return {}
+    from restante.telling.teller import Teller
+
+    plans = Teller(SystemClock()).plans(wiring)
+    return {channel.name: plan.size for channel, plan in plans if not plan.empty}
 
 
 def _document(verdicts: list[Verdict], history: History) -> dict[str, Any]:

@@ -77,12 +77,12 @@ class Serving:
         return self("status", "--json").document
 
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, *program: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run the service; its log is searched for what must not stand there."""
         self.write()
         with self.log_path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "restante", "run"],
+                [sys.executable, *(program or ("-m", "restante")), "run"],
                 cwd=self.command.cwd,
                 env=self.command.env,
                 stdin=subprocess.DEVNULL,

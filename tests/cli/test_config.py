@@ -121,7 +121,16 @@ def test_the_sample_file_is_what_the_declaration_generates(command: Command) -> 
 def test_the_schema_names_every_setting_and_allows_no_other(command: Command) -> None:
     schema = command.well("config", "schema").document
     assert schema["$schema"].startswith("https://json-schema.org/")
-    assert set(schema["properties"]) == {"vault", "accounts", "servers", "replicas", "jobs", "limits", "service"}
+    assert set(schema["properties"]) == {
+        "vault",
+        "accounts",
+        "servers",
+        "replicas",
+        "jobs",
+        "limits",
+        "notify",
+        "service",
+    }
     assert schema["required"] == ["vault"]
     for section in (schema, *schema["$defs"].values()):
         assert section["additionalProperties"] is False

@@ -1,0 +1,1 @@
+"""Being told: what stands, what of it was told, and by which way the rest goes."""
