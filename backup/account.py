@@ -14,6 +14,7 @@ from backup.links import Links
 from backup.model import AccountReport, BackupOptions, Outcome, SourceAccount
 from backup.patience import Interrupted, PatientSession
 from backup.plan import MailboxPlan, SyncPlan, count_alarm, plan_sync
+from backup.scripts import ScriptReader
 from backup.sync import Reading, Tally, WindowReader, open_mailbox
 from backup.windows import isolate, read_window, read_windows
 from imap.belongings import SERVER, Belongings
@@ -23,7 +24,7 @@ from imap.session import Session, open_session
 from vault.clock import Progress
 from vault.errors import Damage
 from vault.ids import ObjectName, SnapshotId
-from vault.model import Failure, Mailbox, Snapshot, Tree
+from vault.model import Failure, Mailbox, SieveScript, Snapshot, Tree
 from vault.vault import Standing, Vault
 from vault.writer import SnapshotDraft, VaultWriter
 
@@ -68,6 +69,7 @@ class AccountRun:
         self._belongings: dict[bytes, Belongings] = {}
         self._looked = False
         self._hint = ""
+        self._scripts = ScriptReader(source, timeout=options.timeout_seconds)
         self._ended: Outcome | None = None
 
     def run(self, checkpoint: Callable[[], None]) -> None:
@@ -75,6 +77,7 @@ class AccountRun:
         main = self._new_session()
         try:
             self._read_trusting(main, checkpoint)
+            self._read_scripts()
         except Interrupted:
             self._ended = "interrupted"
         except ImapError as error:
@@ -84,12 +87,20 @@ class AccountRun:
                 session.close()
         self._ended = self._ended or self._outcome()
 
+    def _read_scripts(self) -> None:
+        """Read the account's Sieve scripts; where that fails, those of the last snapshot stay, and the rest is kept."""
+        try:
+            self._scripts.read()
+        except ImapError as error:
+            self._fail(error)
+
     def abort(self) -> None:
         """Stop waiting for the server; called from another thread once `stop` is set."""
         with self._lock:
             sessions = list(self._sessions)
         for session in sessions:
             session.abort()
+        self._scripts.abort()
 
     def _read_trusting(self, main: PatientSession, checkpoint: Callable[[], None]) -> None:
         """Read on from the last snapshot; where its tables are damaged, read everything again and write them anew."""
@@ -254,7 +265,9 @@ class AccountRun:
             return None
         mailboxes = self._mailboxes()
         failures = self._all_failures()
-        tree = Tree(tuple(sorted(mailboxes, key=lambda m: m.raw)), self._prefix, self._server_metadata())
+        tree = Tree(
+            tuple(sorted(mailboxes, key=lambda m: m.raw)), self._prefix, self._server_metadata(), self._known_scripts()
+        )
         messages = sum(m.messages for m in mailboxes)
         draft = SnapshotDraft(
             account=self.source.account,
@@ -286,6 +299,11 @@ class AccountRun:
         known = self._tree.metadata if self._tree else msgspec.UNSET
         told = self._belongings.get(SERVER, Belongings()).metadata
         return known if told is None else told or msgspec.UNSET
+
+    def _known_scripts(self) -> tuple[SieveScript, ...] | msgspec.UnsetType:
+        known = self._tree.scripts if self._tree else msgspec.UNSET
+        found = self._scripts.found
+        return known if found is None else found or msgspec.UNSET
 
     def _mailboxes(self) -> list[Mailbox]:
         with self._lock:
@@ -322,7 +340,7 @@ class AccountRun:
             known_messages=self._tally.known,
             downloaded_octets=self._octets_in(),
             stored_octets=self._tally.share.octets,
-            round_trips=sum(s.round_trips for s in self._sessions),
+            round_trips=sum(s.round_trips for s in self._sessions) + self._scripts.round_trips,
             failures=self._all_failures(),
             alarms=self._alarms(messages) if self._looked else (),
             hint=self._hint,

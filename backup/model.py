@@ -22,6 +22,7 @@ class SourceAccount:
     `exclude` are the mailboxes to leave out, `only` the ones to take (all where it is empty), as globs of names or as
     roles (`\Junk`). `namespaces` says whose mailboxes to take (RFC 2342). `connections` is how many it is read over,
     None as the options say; `pace` bounds its bandwidth, `octets_per_day` what may come over the wire in 24 hours.
+    `sieve` is where its Sieve scripts are, with the same login.
     """
 
     account: str
@@ -33,6 +34,7 @@ class SourceAccount:
     connections: int | None = None
     pace: Pace | None = None
     octets_per_day: int | None = None
+    sieve: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,11 @@ Part = bytes | Octets
 
 def astring(value: bytes) -> Part:
     """Return a string argument: quoted where that can say it, else a literal (RFC 9051 §4.3)."""
+    return quoted(value) or Octets(value)
+
+
+def quoted(value: bytes) -> bytes | None:
+    """Return a quoted string, None where only a literal can say it."""
     if len(value) < 1000 and _QUOTABLE.fullmatch(value):
         return b'"' + value.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
-    return Octets(value)
+    return None

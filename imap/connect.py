@@ -54,7 +54,7 @@ def connect(endpoint: Endpoint, *, timeout: float, pace: Pace | None = None) -> 
 
     Raises CannotConnect, UntrustedCertificate, Throttled, or BadUrl for a CA file that can't be read.
     """
-    context = _context(endpoint) if endpoint.tls != "off" else None
+    context = tls_context(endpoint) if endpoint.tls != "off" else None
     client = None
     try:
         client = _Client(
@@ -65,7 +65,7 @@ def connect(endpoint: Endpoint, *, timeout: float, pace: Pace | None = None) -> 
         if endpoint.tls == "starttls":
             assert context is not None
             wire = _start_tls(client, wire, endpoint, context, timeout=timeout, pace=pace)
-        _check_fingerprint(client.socket(), endpoint)
+        check_fingerprint(client.socket(), endpoint)
     except (OSError, ValueError, imaplib.IMAP4.error, IMAPClientError) as error:
         _close(client)
         raise explain(error, endpoint, timeout) from None
@@ -104,7 +104,8 @@ def _start_tls(
     return _taken_over(client, timeout, pace)
 
 
-def _context(endpoint: Endpoint) -> ssl.SSLContext:
+def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
+    """Return what checks the server's certificate as an endpoint demands. Raises BadUrl."""
     try:
         context = ssl.create_default_context(cafile=endpoint.ca)
     except (OSError, ssl.SSLError):
@@ -119,7 +120,8 @@ def _context(endpoint: Endpoint) -> ssl.SSLContext:
     return context
 
 
-def _check_fingerprint(sock: socket.socket, endpoint: Endpoint) -> None:
+def check_fingerprint(sock: socket.socket, endpoint: Endpoint) -> None:
+    """Compare the certificate that the server shows with a pinned one. Raises UntrustedCertificate."""
     if not endpoint.fingerprint or not isinstance(sock, ssl.SSLSocket):
         return
     shown = hashlib.sha256(sock.getpeercert(binary_form=True) or b"").hexdigest()
@@ -135,7 +137,7 @@ def explain(error: Exception, endpoint: Endpoint, timeout: float) -> ImapError: 
     place = f"{endpoint.host} port {endpoint.port}"
     match error:
         case ssl.SSLCertVerificationError():
-            return _untrusted(error, endpoint)
+            return untrusted(error, endpoint)
         case ssl.SSLError():
             return CannotConnect(
                 f"{place} does not speak TLS as expected ({error.reason or 'handshake failed'})",
@@ -159,7 +161,8 @@ def explain(error: Exception, endpoint: Endpoint, timeout: float) -> ImapError: 
             return CannotConnect(f"can't reach {place}", hint="check the URL")
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, endpoint: Endpoint) -> UntrustedCertificate:
+def untrusted(error: ssl.SSLCertVerificationError, endpoint: Endpoint) -> UntrustedCertificate:
+    """Return why a certificate is not trusted, with the remedy."""
     where = f"openssl s_client -connect {endpoint.host}:{endpoint.port}"
     if endpoint.tls == "starttls":
         where += " -starttls imap"

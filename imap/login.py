@@ -60,21 +60,33 @@ def _authenticate(
     offered = {c.removeprefix("AUTH=") for c in capabilities if c.startswith("AUTH=")}
     if login.oauth:
         return _sasl(wire, _token(endpoint, secret, offered), capabilities)
-    user = endpoint.user
-    if endpoint.acting_as and endpoint.master_form:
-        user = endpoint.acting_as + endpoint.master_form + endpoint.user
-    impersonate = endpoint.acting_as if endpoint.acting_as and not endpoint.master_form else ""
+    user, impersonate = _identities(endpoint)
     plain = "PLAIN" in offered and ("LOGINDISABLED" in capabilities or not (user + secret).isascii())
-    if "\0" in user + secret:
-        raise LoginRefused("a user name or password can't hold a NUL", hint="check where the password comes from")
-    if impersonate or plain:
-        return _sasl(wire, ("PLAIN", _octets(f"{impersonate}\0{user}\0{secret}"), b"*"), capabilities)
+    if impersonate or plain or "\0" in user + secret:
+        return _sasl(wire, mechanism_for(endpoint, login, secret, offered), capabilities)
     if "LOGINDISABLED" in capabilities:
         raise LoginRefused(
             f"{endpoint.host} allows no login with a password here",
             hint="use imaps:// or STARTTLS; where the server wants OAuth, set `oauth2:` in the configuration",
         )
     return wire.ask(b"LOGIN ", astring(_octets(user)), b" ", astring(_octets(secret)), what="login")
+
+
+def _identities(endpoint: Endpoint) -> tuple[str, str]:
+    """Return who logs in, and as whom he acts."""
+    if endpoint.acting_as and endpoint.master_form:
+        return endpoint.acting_as + endpoint.master_form + endpoint.user, ""
+    return endpoint.user, endpoint.acting_as or ""
+
+
+def mechanism_for(endpoint: Endpoint, login: Login, secret: str, offered: set[str]) -> Mechanism:
+    """Return the SASL mechanism for a login, and what it says (RFC 4616, RFC 7628). Raises LoginRefused for a NUL."""
+    if login.oauth:
+        return _token(endpoint, secret, offered)
+    user, impersonate = _identities(endpoint)
+    if "\0" in user + secret:
+        raise LoginRefused("a user name or password can't hold a NUL", hint="check where the password comes from")
+    return "PLAIN", _octets(f"{impersonate}\0{user}\0{secret}"), b"*"
 
 
 def _token(endpoint: Endpoint, token: str, offered: set[str]) -> Mechanism:

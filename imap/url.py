@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import unquote
 
 from imap.errors import BadUrl
@@ -117,3 +118,22 @@ def _master(options: Mapping[str, str], host: str) -> str | None:
     if form is not None and "as" not in options:
         raise BadUrl(f"the URL for {host} has master= but not as=", hint="write ?as=alice&master=* to act for alice")
     return form
+
+
+def parse_sieve_url(url: str, like: Endpoint) -> Endpoint:
+    """Return where a `sieve://host[:4190]` URL leads, with an account's login. Raises BadUrl.
+
+    TLS by STARTTLS unless `tls=off`; `ca` and, on the same host, `fingerprint` are the account's where not given.
+    """
+    scheme, separator, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    place = place.rstrip("/")
+    if scheme.lower() != "sieve" or not separator or "@" in place or "/" in place:
+        raise BadUrl("not a ManageSieve URL", hint="write sieve://host[:4190]; the login is that of the account")
+    host, port = _location(place, 4190)
+    options = _options(query, host)
+    if extra := options.keys() - {"tls", "ca", "fingerprint"}:
+        raise BadUrl(f"the URL for {host} says {min(extra)}=", hint="the login is that of the account")
+    pin = _fingerprint(options, host) or (like.fingerprint if host == like.host else None)
+    tls = _tls("imap", options, host)
+    return replace(like, host=host, port=port, tls=tls, ca=options.get("ca", like.ca), fingerprint=pin)

@@ -129,8 +129,12 @@ class Wire:
                 self._finish(text)
         return self._finished.pop(tag)
 
+    def response(self) -> Response:
+        """Return the next response, whatever it is: for ManageSieve, which has no tags (RFC 5804)."""
+        return self._next()
+
     def send_line(self, line: bytes) -> None:
-        """Answer a continuation request (AUTHENTICATE)."""
+        """Answer a continuation request (AUTHENTICATE), or give a command that has no tag."""
         self._send(line + b"\r\n")
 
     def invitation(self, tag: bytes, *, what: str) -> bytes | None:

@@ -15,7 +15,8 @@ from pydantic_core import PydanticCustomError
 
 from backup.retention import Policy
 from imap.errors import BadUrl
-from imap.url import parse_url
+from imap.model import Endpoint
+from imap.url import parse_sieve_url, parse_url
 from restante.endpoints import acting_for, names_one_account
 from restante.schedule import cron_trigger, parse_span
 from restante.sizes import parse_octets
@@ -43,6 +44,14 @@ def _vault_url(text: str) -> str:
 def _mail_url(text: str) -> str:
     try:
         parse_url(text)
+    except BadUrl as error:
+        raise fault(error.message, error.hint) from None
+    return text
+
+
+def _sieve_url(text: str) -> str:
+    try:
+        parse_sieve_url(text, Endpoint("host", 1, "user"))
     except BadUrl as error:
         raise fault(error.message, error.hint) from None
     return text
@@ -130,6 +139,7 @@ def _percent(text: object) -> float:
 
 VaultUrl = Annotated[str, AfterValidator(_vault_url)]
 MailUrl = Annotated[str, AfterValidator(_mail_url)]
+SieveUrl = Annotated[str, AfterValidator(_sieve_url)]
 ServerUrl = Annotated[str, AfterValidator(_server_url)]
 Label = Annotated[str, AfterValidator(_label)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -326,6 +336,14 @@ def _namespaces() -> Any:
     return Field(["personal"], min_length=1, description=told, examples=[["personal", "shared"]])
 
 
+def _sieve() -> Any:
+    told = (
+        "Where to read Sieve scripts: sieve://host[:4190] (ManageSieve), with the login of the mail. TLS by STARTTLS; "
+        "tls=off, ca=FILE and fingerprint=SHA256 as for mail."
+    )
+    return Field(None, description=told, examples=["sieve://mail.example.org"])
+
+
 class Account(Section):
     """One mail account to back up. Give one of the passwords, or oauth2."""
 
@@ -353,6 +371,7 @@ class Account(Section):
     exclude: list[str] = _mailboxes("leave out", ["\\Junk", "\\Trash", "Old/*"])
     only: list[str] = Field(default=[], description="Take only these mailboxes, named likewise.", examples=[["INBOX"]])
     namespaces: list[Namespace] = _namespaces()
+    sieve: SieveUrl | None = _sieve()
     bandwidth: Rate | None = Field(
         None, description="How fast its mail is read at most, over all connections.", examples=["2 MB/s"]
     )
@@ -423,6 +442,7 @@ class Server(Section):
     exclude: list[str] = _mailboxes("leave out", ["\\Junk", "\\Trash"])
     only: list[str] = Field(default=[], description="Take only these mailboxes, named likewise.", examples=[["INBOX"]])
     namespaces: list[Namespace] = _namespaces()
+    sieve: SieveUrl | None = _sieve()
     rpo: Span | None = Field(None, description=f"{RPO}; where it differs from the jobs'.", examples=["1d"])
     retention: Retention | None = Field(None, description=f"{RETENTION}; where it differs from the jobs'.")
 

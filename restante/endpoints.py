@@ -6,13 +6,21 @@ from ipaddress import ip_address
 from urllib.parse import quote
 
 from imap.model import Endpoint
-from imap.url import parse_url
+from imap.url import parse_sieve_url, parse_url
 from restante.output import say
 
 
 def endpoint_of(url: str) -> Endpoint:
     """Return what a URL names; warns of plain text to any host but this one. Raises BadUrl."""
-    endpoint = parse_url(url)
+    return _warned(parse_url(url))
+
+
+def sieve_of(url: str, like: Endpoint) -> Endpoint:
+    """Return where an account's Sieve scripts are; warns likewise. Raises BadUrl."""
+    return _warned(parse_sieve_url(url, like))
+
+
+def _warned(endpoint: Endpoint) -> Endpoint:
     if endpoint.tls == "off" and not _is_loopback(endpoint.host):
         say(f"warning: {endpoint.host} is spoken to in plain text: whoever is on the way reads password and mail")
     return endpoint

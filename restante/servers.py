@@ -48,7 +48,8 @@ def _accounts_of(loaded: Loaded, server: Server) -> Iterator[ServerAccount]:
     for user in chosen_users(listed_users(loaded, server), server):
         account = Account.model_construct(
             name=server.account.replace(USER, user), url=acting_for(server.url, user), exclude=server.exclude,
-            only=server.only, namespaces=server.namespaces, bytes_per_day=server.bytes_per_day, rpo=server.rpo,
+            only=server.only, namespaces=server.namespaces, sieve=server.sieve, bytes_per_day=server.bytes_per_day,
+            rpo=server.rpo,
             retention=server.retention,
         )  # fmt: skip
         login = password or login_of(loaded, server, server.name, user)

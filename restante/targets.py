@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from imap.model import Endpoint, Login
-from imap.url import parse_url
-from restante.endpoints import PLACE, acting_for, endpoint_of, names_one_account
+from imap.url import parse_sieve_url, parse_url
+from restante.endpoints import PLACE, acting_for, endpoint_of, names_one_account, sieve_of
 from restante.errors import UsageTrouble
 from restante.secrets import url_login
-from restore import Target, open_target
+from restore import ScriptTarget, Target, open_target
 from restore.targets.files import folder_name
 
 FILES = ("maildir", "mbox", "eml")
@@ -58,6 +58,20 @@ def open_address(address: Address) -> Target:
         return address.login
 
     return open_target(address.url, login)
+
+
+def check_sieve(sieve: str, to: str) -> None:
+    """Refuse a `--sieve URL` that names no place, or goes with a directory. Raises UsageTrouble, BadUrl."""
+    parse_sieve_url(sieve, Endpoint("host", 1, "user"))
+    if not is_imap(to):
+        hint = "give an IMAP server as --to: scripts go where its login leads"
+        raise UsageTrouble("--sieve needs a login, and a directory has none", hint=hint)
+
+
+def script_target(sieve: str, address: Address, *, activate: bool) -> ScriptTarget:
+    """Return where an account's Sieve scripts go: `--sieve URL` with the login of the target. Raises BadUrl."""
+    assert address.login is not None, "an IMAP address has a login"
+    return ScriptTarget(sieve_of(sieve, parse_url(address.url)), address.login, activate)
 
 
 def address_of(url: str, account: str) -> str:

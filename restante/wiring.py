@@ -15,7 +15,7 @@ from backup.retention import Policy
 from imap.pace import Pace
 from imap.url import parse_url
 from restante.config import Account, Job, Limits, Notify, Replica
-from restante.endpoints import acting_for, endpoint_of
+from restante.endpoints import acting_for, endpoint_of, sieve_of
 from restante.errors import UsageTrouble
 from restante.loading import Loaded, find_config, load_config
 from restante.secrets import login_of, replica_credentials, url_login, vault_secret
@@ -239,6 +239,7 @@ class Wiring:
             connections=connections,
             pace=pace,
             octets_per_day=account.bytes_per_day,
+            sieve=sieve_of(account.sieve, endpoint) if account.sieve else None,
         )
 
     def _url_account(self, url: str) -> SourceAccount:

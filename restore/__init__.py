@@ -14,6 +14,7 @@ from restore.model import (
 from restore.plan import describe_plan
 from restore.room import Fit, NoRoom, fits
 from restore.run import execute_restore, make_plan
+from restore.scripts import ScriptTarget
 from restore.targets import open_target
 from restore.targets.base import Target
 
@@ -31,6 +32,7 @@ __all__ = [
     "RestoreJob",
     "RestorePlan",
     "RestoreReport",
+    "ScriptTarget",
     "Target",
     "describe_plan",
     "execute_restore",

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from restore.model import Beside, Mapping, PlannedMailbox, RestorePlan, Survey
 from restore.namespaces import split_namespaces
+from restore.scripts import describe_script
 from vault.model import Tree
 
 _OWNERS = {"owner", "administrators"}
@@ -37,7 +38,7 @@ def plan_beside(plan: RestorePlan, tree: Tree, survey: Survey, mapping: Mapping,
         ),
         metadata=to_server,
         lost=(*_lost(plan, survey, beside), *(["the target keeps no annotations of a server"] if lost else [])),
-        left_out=(*_left_out(plan, beside), *_not_own(tree, beside)),
+        left_out=(*_left_out(plan, beside), *_not_own(tree, beside), *_scripts(tree, beside)),
     )
 
 
@@ -74,6 +75,12 @@ def _not_own(tree: Tree, beside: Beside) -> Iterator[str]:
         yield f"mailboxes that are not the account's own: {names} (--with-shared restores them)"
 
 
+def _scripts(tree: Tree, beside: Beside) -> Iterator[str]:
+    if tree.scripts and not beside.scripts:
+        names = ", ".join(script.name for script in tree.scripts)
+        yield f"Sieve scripts: {names} (--sieve URL restores them, inactive)"
+
+
 def describe_beside(plan: RestorePlan) -> Iterator[str]:
     """Yield what a dry run says of it."""
     for planned in plan.mailboxes:
@@ -83,5 +90,6 @@ def describe_beside(plan: RestorePlan) -> Iterator[str]:
             yield f"rights in {planned.name}: {', '.join(f'{one} {rights}' for one, rights in planned.acl)}"
     if plan.metadata:
         yield f"annotations of the server: {', '.join(entry for entry, _ in plan.metadata)}"
+    yield from map(describe_script, plan.scripts)
     yield from (f"lost: {what}" for what in plan.lost)
     yield from (f"left out: {what}" for what in plan.left_out)

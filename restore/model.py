@@ -43,11 +43,12 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What to restore beside the account's own mail: annotations, the rights of others, their mailboxes."""
+    """What to restore beside the account's own mail: annotations, rights of others, their mailboxes, Sieve scripts."""
 
     metadata: bool = True
     acl: bool = False
     shared: bool = False
+    scripts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,18 @@ class PlannedMailbox:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedScript:
+    """One Sieve script and the name it gets; `reason` says what is otherwise than it was."""
+
+    kept: str
+    name: str
+    octets: bytes = field(repr=False)
+    store: bool
+    activate: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RestorePlan:
     """What a restore would do, in order. `metadata` goes to the server as a whole.
 
@@ -109,6 +122,7 @@ class RestorePlan:
     filters: Filters
     quotas: tuple[Quota, ...] = ()
     metadata: tuple[tuple[str, bytes], ...] = ()
+    scripts: tuple[PlannedScript, ...] = ()
     lost: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 

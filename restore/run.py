@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 from imap.errors import Refused
@@ -29,6 +30,7 @@ from restore.model import (
 from restore.pages import newest_pages
 from restore.plan import ONLY_METADATA, plan_restore
 from restore.room import Amount, fits, fits_after_counting, refuse_without_room
+from restore.scripts import ScriptTarget, plan_scripts
 from restore.select import Selected, chosen
 from restore.targets.base import Target
 from restore.verify import verify_mailbox
@@ -48,9 +50,14 @@ def make_plan(
     filters: Filters,
     mapping: Mapping,
     beside: Beside = ONLY_METADATA,
+    scripts: ScriptTarget | None = None,
 ) -> RestorePlan:
-    """Look at the target and plan the restore of a snapshot."""
-    return plan_restore(snapshot, vault.tree(snapshot), target.url, target.survey(), filters, mapping, beside)
+    """Look at the target, and at the one for Sieve scripts if there is one, and plan the restore of a snapshot."""
+    tree = vault.tree(snapshot)
+    plan = plan_restore(snapshot, tree, target.url, target.survey(), filters, mapping, beside)
+    if scripts is None or not tree.scripts:
+        return plan
+    return replace(plan, scripts=plan_scripts(tree.scripts, scripts.survey(), activate=scripts.activate))
 
 
 def execute_restore(
@@ -62,6 +69,7 @@ def execute_restore(
     progress: Progress,
     stop: threading.Event,
     ignore_quota: bool = False,
+    scripts: ScriptTarget | None = None,
 ) -> RestoreReport:
     """Carry out a plan. What the target has already is skipped; what can't be restored is in the report.
 
@@ -81,6 +89,8 @@ def execute_restore(
             lacking = _Run(vault, plan, target, Quiet(), stop).lacking(ready)
             refuse_without_room(plan, fits_after_counting(plan, lacking))
         run.annotate_server()
+        if scripts is not None:
+            run.put_scripts(scripts)
         run.replay(ready)
         verified = sum(run.verify(planned) for planned in ready) if verify and not stop.is_set() else 0
     finally:
@@ -127,6 +137,13 @@ class _Run:
         """Give the server as a whole its annotations."""
         if self._plan.metadata:
             self._altered += self._target.annotate_server(self._plan.metadata)
+
+    def put_scripts(self, target: ScriptTarget) -> None:
+        """Give the Sieve scripts back."""
+        if self._plan.scripts:
+            altered, failed = target.put(self._plan.scripts)
+            self._altered += altered
+            self._failures += failed
 
     def lacking(self, mailboxes: Sequence[PlannedMailbox]) -> Amount:
         """Count what the target lacks, and send nothing."""

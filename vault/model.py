@@ -74,16 +74,25 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return not lowered & {"\\noselect", "\\nonexistent"}
 
 
+class SieveScript(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One mail filter of an account (RFC 5228), its octets as the server gave them."""
+
+    name: str
+    text: bytes
+    active: bool = False
+
+
 class Tree(msgspec.Struct, frozen=True):
     """An account's mailboxes, in order of raw name; `prefix` stands before the user's own (`INBOX.`, RFC 2342).
 
-    `metadata` holds the annotations of the server as a whole. What is not there is not written, so that the trees of
-    earlier releases stay what they are.
+    `metadata` holds the annotations of the server as a whole, `scripts` the account's Sieve scripts. What is not there
+    is not written, so that the trees of earlier releases stay what they are.
     """
 
     mailboxes: tuple[Mailbox, ...]
     prefix: str = ""
     metadata: tuple[tuple[str, bytes], ...] | msgspec.UnsetType = msgspec.UNSET
+    scripts: tuple[SieveScript, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot, Tr
 from vault.vault import Vault
 
 SHORTEST_ID, SHOWN_ID = 4, 12
+SIEVE = "sieve:"
 Place = Annotated[
     str,
     typer.Argument(
@@ -83,9 +84,10 @@ def ls(
 ) -> None:
     """List the mailboxes of a snapshot, or the messages of one mailbox."""
     opened = Wiring(config, vault).vault
-    boxes = opened.tree(find(opened, place)).mailboxes
+    tree = opened.tree(find(opened, place))
+    boxes = tree.mailboxes
     if mailbox is None:
-        _print_mailboxes(boxes, as_json=as_json)
+        _print_mailboxes(tree, as_json=as_json)
         return
     box = next((b for b in boxes if b.name == mailbox), None)
     if box is None:
@@ -99,7 +101,8 @@ def find(vault: Vault, place: str) -> Snapshot:
     return vault.find(*wanted(place))
 
 
-def _print_mailboxes(boxes: tuple[Mailbox, ...], *, as_json: bool) -> None:
+def _print_mailboxes(tree: Tree, *, as_json: bool) -> None:
+    boxes = tree.mailboxes
     if as_json:
         print_json([
             {"mailbox": b.name, "messages": b.messages, "bytes": b.octets, "special_use": b.special_use,
@@ -125,6 +128,8 @@ def _print_mailboxes(boxes: tuple[Mailbox, ...], *, as_json: bool) -> None:
             print_line(f"rights in {box.name}: {', '.join(f'{one} {rights}' for one, rights in box.acl)}")
         if box.metadata:
             print_line(f"annotations of {box.name}: {', '.join(entry for entry, _ in box.metadata)}")
+    for script in tree.scripts or ():
+        print_line(f"Sieve script {script.name}{' (active)' if script.active else ''}")
 
 
 def _print_messages(vault: Vault, box: Mailbox, *, as_json: bool) -> None:
@@ -164,18 +169,30 @@ def cat(
     place: Place,
     message: Annotated[
         str,
-        typer.Argument(metavar="ID", show_default=False, help="A message's id, as `ls` shows it, or its beginning."),
+        typer.Argument(
+            metavar="ID", show_default=False, help="A message's id, as `ls` shows it, or its beginning; sieve:NAME."
+        ),
     ],
     config: ConfigOption = None,
     vault: VaultOption = None,
 ) -> None:
-    """Write one message's exact bytes to stdout."""
+    """Write one message's, or Sieve script's, exact bytes to stdout."""
     opened = Wiring(config, vault).vault
-    blob = _message_of(opened, find(opened, place), message.lower(), place)
-    octets = opened.read_message(blob)
+    snapshot = find(opened, place)
+    if message.startswith(SIEVE):
+        octets = _script_of(opened, snapshot, message.removeprefix(SIEVE), place)
+    else:
+        octets = opened.read_message(_message_of(opened, snapshot, message.lower(), place))
     sys.stdout.flush()
     sys.stdout.buffer.write(octets)
     sys.stdout.buffer.flush()
+
+
+def _script_of(vault: Vault, snapshot: Snapshot, name: str, place: str) -> bytes:
+    for script in vault.tree(snapshot).scripts or ():
+        if script.name == name:
+            return script.text
+    raise UsageTrouble(f"no Sieve script {name} in {place}", hint=f"`restante ls {place}` lists the scripts")
 
 
 def _message_of(vault: Vault, snapshot: Snapshot, start: str, place: str) -> BlobId:

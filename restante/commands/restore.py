@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -15,7 +15,15 @@ from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, duration, print_json, print_line, print_table, say
 from restante.progress import watched
 from restante.stopping import stopping
-from restante.targets import Address, check_target, many_addresses, one_address, open_address
+from restante.targets import (
+    Address,
+    check_sieve,
+    check_target,
+    many_addresses,
+    one_address,
+    open_address,
+    script_target,
+)
 from restante.when import day, wanted
 from restante.wiring import Wiring
 from restore import (
@@ -27,6 +35,7 @@ from restore import (
     RestoreJob,
     RestorePlan,
     RestoreReport,
+    ScriptTarget,
     Target,
     describe_plan,
     execute_restore,
@@ -39,7 +48,16 @@ from vault.model import Snapshot
 from vault.vault import Vault
 
 SHOWN = 20
-Wishes = tuple[Filters, Mapping, Beside]
+
+
+class Wishes(NamedTuple):
+    """What is asked of a restore: which messages, where to, what beside mail, and where Sieve scripts go."""
+
+    filters: Filters
+    mapping: Mapping
+    beside: Beside
+    sieve: str | None
+    activate: bool
 
 
 def _text(name: str, metavar: str, told: str) -> Any:
@@ -66,6 +84,8 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done
 WithAcl = Annotated[bool, typer.Option("--with-acl", help="Give others the rights they had in the mailboxes.")]
 WithShared = Annotated[bool, typer.Option("--with-shared", help="Also mailboxes of other users and shared ones.")]
 NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave annotations out.")]
+Sieve = Annotated[str | None, _text("--sieve", "URL", "Also Sieve scripts: sieve://host[:4190], the target's login.")]
+ActivateSieve = Annotated[bool, typer.Option("--activate-sieve", help="Make the script active that was.")]
 IgnoreQuota = Annotated[bool, typer.Option("--ignore-quota", help="Restore what fits, even if not all of it does.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Read everything back and compare.")]
 
@@ -88,6 +108,8 @@ def restore(
     with_acl: WithAcl = False,
     with_shared: WithShared = False,
     no_metadata: NoMetadata = False,
+    sieve: Sieve = None,
+    activate_sieve: ActivateSieve = False,
     config: ConfigOption = None,
     vault: VaultOption = None,
     as_json: JsonOption = False,
@@ -99,7 +121,11 @@ def restore(
     if everything and with_shared:
         hint = "name the account whose snapshot holds them: others may hold the same mailboxes"
         raise UsageTrouble("--with-shared goes with one account, not with --all", hint=hint)
+    if activate_sieve and sieve is None:
+        raise UsageTrouble("--activate-sieve without --sieve", hint="give --sieve sieve://host, where scripts go")
     check_target(to, many=everything)
+    if sieve is not None:
+        check_sieve(sieve, to)
     filters = Filters(
         tuple(mailbox or ()),
         day(since) if since else None,
@@ -108,10 +134,12 @@ def restore(
         subject,
         message_id,
     )
-    wishes = (
+    wishes = Wishes(
         filters,
         Mapping(tuple(_renaming(text) for text in rename or ()), into),
-        Beside(not no_metadata, with_acl, with_shared),
+        Beside(not no_metadata, with_acl, with_shared, sieve is not None),
+        sieve,
+        activate_sieve,
     )
     wiring = Wiring(config, vault)
     opened = wiring.vault
@@ -124,9 +152,16 @@ def restore(
     with stopping(said) as stop, watched("restoring", quiet=as_json) as progress:
 
         def restore_one(snapshot: Snapshot, address: Address) -> RestoreReport:
-            target, plan = _plan(opened, snapshot, address, wishes)
+            target, plan, scripts = _plan(opened, snapshot, address, wishes)
             return execute_restore(
-                opened, plan, target, verify=verify, progress=progress, stop=stop, ignore_quota=ignore_quota
+                opened,
+                plan,
+                target,
+                verify=verify,
+                progress=progress,
+                stop=stop,
+                ignore_quota=ignore_quota,
+                scripts=scripts,
             )
 
         if len(places) == 1:
@@ -156,13 +191,17 @@ def _everything(vault: Vault, to: str) -> list[tuple[Snapshot, Address]]:
     return list(zip(map(vault.find, accounts), many_addresses(to, accounts), strict=True))
 
 
-def _plan(vault: Vault, snapshot: Snapshot, address: Address, wishes: Wishes) -> tuple[Target, RestorePlan]:
+def _plan(
+    vault: Vault, snapshot: Snapshot, address: Address, wishes: Wishes
+) -> tuple[Target, RestorePlan, ScriptTarget | None]:
     target = open_address(address)
-    return target, make_plan(vault, snapshot, target, *wishes)
+    scripts = script_target(wishes.sieve, address, activate=wishes.activate) if wishes.sieve else None
+    plan = make_plan(vault, snapshot, target, wishes.filters, wishes.mapping, wishes.beside, scripts)
+    return target, plan, scripts
 
 
 def _only_plan(vault: Vault, snapshot: Snapshot, address: Address, wishes: Wishes) -> RestorePlan:
-    target, plan = _plan(vault, snapshot, address, wishes)
+    target, plan, _ = _plan(vault, snapshot, address, wishes)
     target.close()
     return plan
 
@@ -214,6 +253,10 @@ def _plan_document(plan: RestorePlan) -> dict[str, Any]:
         "target": plan.target,
         "mailboxes": mailboxes,
         "quota": [_fit(fit) for fit in fits(plan)],
+        "scripts": [
+            {"script": one.kept, "to": one.name, "store": one.store, "activate": one.activate, "reason": one.reason}
+            for one in plan.scripts
+        ],
         "lost": list(plan.lost),
         "left_out": list(plan.left_out),
     }

@@ -25,6 +25,7 @@ class CyrusServer(TlsServer):
     """A running Cyrus with accounts in a sasldb file. An account's mailboxes are made at its first login."""
 
     lmtp_port: int
+    sieve_port: int
     admin: User
 
     @classmethod
@@ -38,13 +39,13 @@ class CyrusServer(TlsServer):
             raise ServerMissing("cyrus")
         directory = directory or new_directory("cyrus")
         admin = User("cyrus", new_secret())
-        port, tls_port, lmtp_port = free_ports(3)
-        server = cls(directory, port, tls_port, make_certificate(directory), lmtp_port, admin)
+        port, tls_port, lmtp_port, sieve_port = free_ports(4)
+        server = cls(directory, port, tls_port, make_certificate(directory), lmtp_port, sieve_port, admin)
         server._lay_out(master, separator, below_inbox=below_inbox)
         server._add(admin)
         files = ["-C", str(directory / "imapd.conf"), "-M", str(directory / "cyrus.conf")]
         command = [master, *files, "-p", str(directory / "master.pid"), "-L", str(directory / "log" / "master.log")]
-        ports, log = [port, tls_port, lmtp_port], directory / "log" / "start.log"
+        ports, log = [port, tls_port, lmtp_port, sieve_port], directory / "log" / "start.log"
         server._server = Server(command, ports, log, _environment())
         server._server.start()
         return server
@@ -67,7 +68,7 @@ class CyrusServer(TlsServer):
         _give(self.directory / "sasldb2")
 
     def _lay_out(self, master: str, separator: str, *, below_inbox: bool) -> None:
-        for name in ("conf/socket", "conf/proc", "conf/lock", "conf/db", "spool", "sock", "tmp", "log"):
+        for name in ("sieve", "conf/socket", "conf/proc", "conf/lock", "conf/db", "spool", "sock", "tmp", "log"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         inside = Path(master).resolve().is_relative_to(PREFIX.resolve())
         programs = (PREFIX if inside else Path("/")) / "usr/lib/cyrus/bin"
@@ -98,6 +99,7 @@ configdirectory: {place}/conf
 defaultpartition: default
 partition-default: {place}/spool
 temp_path: {place}/tmp
+sievedir: {place}/sieve
 lmtpsocket: {place}/sock/lmtp
 idlesocket: {place}/sock/idle
 notifysocket: {place}/sock/notify
@@ -136,6 +138,7 @@ SERVICES {{
   imap  cmd="{imapd} -U 30" listen="127.0.0.1:{server.port}" prefork=1 maxchild=200
   imaps cmd="{imapd} -s -U 30" listen="127.0.0.1:{server.tls_port}" prefork=1 maxchild=200
   lmtp  cmd="{programs}/lmtpd -C {conf} -a" listen="127.0.0.1:{server.lmtp_port}" maxchild=20
+  sieve cmd="{programs}/timsieved -C {conf}" listen="127.0.0.1:{server.sieve_port}" maxchild=20
 }}
 EVENTS {{
   checkpoint cmd="{programs}/ctl_cyrusdb -C {conf} -c" period=30
