@@ -18,6 +18,7 @@ from imap.tokens import Response, garbage, readable, tokens
 from imap.wire import Wire
 
 _STATUS = re.compile(rb"(OK|NO|BYE)\b *(?:\(([^)]*)\) *)?", re.IGNORECASE)
+_MOST_OCTETS, _OVERHEAD, _MOST_CHALLENGES = 64 << 20, 100, 100
 _HINT = "check `sieve:` (ManageSieve is port 4190), and that the server runs it"
 
 
@@ -202,8 +203,12 @@ class SieveSession:
     def _hear(self, *, answer: bytes | None = None) -> tuple[list[Response], _End]:
         """Read up to the end of a command; with `answer`, whatever the server asks in between is answered so."""
         lines: list[Response] = []
+        said = 0
         while True:
             response = self._wire.response()
+            said += len(response.text) + sum(map(len, response.literals)) + _OVERHEAD
+            if said > (_MOST_OCTETS if answer is None else _MOST_CHALLENGES * _OVERHEAD):
+                raise garbage()  # it never comes to an end
             match = _STATUS.match(response.text)
             if match is None:
                 lines.append(response)

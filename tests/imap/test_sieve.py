@@ -93,6 +93,8 @@ def test_names_and_scripts_are_written_so_that_any_octets_arrive() -> None:
         ((WELCOME, b'NO "bad password"\r\n'), LoginRefused),
         ((WELCOME, b"OK\r\n", b'NO (QUOTA) "no"\r\n'), Refused),
         ((WELCOME, b"OK\r\n", b'BYE (TRYLATER) "going down"\r\n'), ConnectionLost),
+        ((WELCOME, *[b'"more"\r\n'] * 300), ConnectionLost),
+        ((WELCOME, b"OK\r\n", b'"x"\r\n' * 1_000_000), ConnectionLost),
         ((WELCOME, b"OK\r\n", b'("list")\r\nOK\r\n'), ConnectionLost),
         ((WELCOME, b"OK\r\n", b'"\xff"\r\nOK\r\n', b'"x"\r\nOK\r\n'), ConnectionLost),
         ((WELCOME, b"OK\r\n", b'"a"\r\nOK\r\n', b"OK\r\n"), ConnectionLost),
