@@ -27,6 +27,7 @@ class MailboxDraft:
         self._opened: Opened | None = None
         self._uidnext = 0
         self._windows_left = 1
+        self._caught_up = False
         self._failed: dict[int, str] = {}
         self._problem = ""
         self._gone_meanwhile = 0
@@ -42,6 +43,7 @@ class MailboxDraft:
         """Note what the server said as the mailbox was opened; its four numbers are the snapshot's."""
         with self._lock:
             self._opened = opened
+            self._caught_up = start_over
             self._uidnext = opened.uidnext or 0
             self._gone_meanwhile = 0
             self._problem = ""
@@ -57,8 +59,12 @@ class MailboxDraft:
             return self._opened is not None and self._opened.uidvalidity == opened.uidvalidity
 
     def expect_windows(self, count: int, highest_uid: int) -> None:
-        """Note how many windows of new messages are still to be read; the mailbox is whole when none is left."""
+        """Note how many windows of new messages are still to be read; the mailbox is whole when none is left.
+
+        What happened to the old ones is known by then.
+        """
         with self._lock:
+            self._caught_up = True
             self._windows_left = count
             self._uidnext = max(self._uidnext, highest_uid + 1)
 
@@ -161,7 +167,7 @@ class MailboxDraft:
                 bare_mailbox(self.plan.listed),
                 uidvalidity=opened.uidvalidity if opened else 0,
                 uidnext=self._uidnext,
-                highestmodseq=opened.highestmodseq if opened else None,
+                highestmodseq=self._highestmodseq(),
                 messages=self._rows.count,
                 octets=self._octets,
                 rows=self._rows.write_root(put),
@@ -169,6 +175,12 @@ class MailboxDraft:
                 failed=tuple(sorted(self._failed)),
                 complete=bool(opened) and not self._windows_left and not self._problem,
             )
+
+    def _highestmodseq(self) -> int | None:
+        """Return up to where flags are known: that of the opening would make the next run pass over what it told."""
+        if self._caught_up:
+            return self._opened.highestmodseq if self._opened else None
+        return self.plan.before.highestmodseq if self.plan.before else None
 
 
 # Attributes that come and go with what is in or below a mailbox say nothing that a restore could use.

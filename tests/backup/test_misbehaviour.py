@@ -121,6 +121,25 @@ def test_a_message_that_is_refused_is_named_and_tried_again_by_the_next_run(site
     assert (healed.status, healed.new_messages, healed.messages) == ("complete", 1, 9)
 
 
+def test_flags_that_changed_before_a_run_was_cut_short_are_still_learned_by_the_next(site: Site) -> None:
+    """The cut run knew the mailbox's new HIGHESTMODSEQ, and not yet what had changed up to it."""
+
+    def opening(command: str) -> Iterator[bytes]:
+        if "QRESYNC (7 40)" in command:
+            yield b"* 3 FETCH (UID 3 FLAGS (\\Flagged) MODSEQ (41))\r\n"
+        yield EXAMINE % (10, 11, 41)
+
+    backed_up(site, rules())
+    changed = rules(10, modseq=41)
+    changed[r"^(EXAMINE|SELECT)"] = [opening]
+    listed = changed.pop(r"^UID SEARCH")
+    assert backed_up(site, {r"^UID SEARCH": [b"TAG NO not now\r\n"], **changed}).status == "partial"
+    assert backed_up(site, {r"^UID SEARCH": listed, **changed}).status == "complete"
+    held = site.contents(site.snapshot("anna"))["INBOX"]
+    assert [seen.uid for seen in held if seen.flags] == [3]
+    assert len(held) == 10
+
+
 def test_a_mailbox_that_may_not_be_opened_is_named_and_what_was_kept_stands(site: Site) -> None:
     backed_up(site, rules())
     refused = rules(10, modseq=50) | {r"^(EXAMINE|SELECT)": [b"TAG NO [NOPERM] not yours\r\n"]}
