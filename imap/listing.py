@@ -12,6 +12,7 @@ from imap.errors import ConnectionLost
 from imap.model import ListedMailbox, MailboxStatus, Namespace, NamespaceKind, Namespaces
 from imap.names import decode_name, unique_names
 from imap.namespace import parse_namespaces, whose
+from imap.refusal import refusal, wants_us_to_wait
 from imap.tokens import Response, Status, Value, kind_of, number, tokens
 from imap.wire import Wire
 
@@ -122,6 +123,8 @@ def _ask_each(
         tags = [(raw, _ask(wire, raw, numbers)) for raw in group]
         for raw, tag in tags:
             responses, status = wire.collect(tag, what="asking a mailbox's status")
+            if not status.ok and wants_us_to_wait(status):
+                raise refusal(status, "asking a mailbox's status")
             found = dict(_statuses(responses, group))
             statuses.update(found)
             if raw not in statuses:

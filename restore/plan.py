@@ -199,8 +199,8 @@ def describe_plan(plan: RestorePlan) -> Iterator[str]:
 
 
 _ESCAPE = re.compile(r"%(?=[0-9A-F]{2})")
-# Cyrus refuses most of these, `%` among them; Courier characters beyond U+FFFF.
-_RISKY = re.compile(r"""^[ ~#]|[ ]$|^\.+|["\\%*&./<>:;|?!`=^{}\[\]\x00-\x1f\x7f\U00010000-\U0010ffff]""")
+# Cyrus refuses most of these, `%` among them; Courier characters beyond U+FFFF; Gmail several blanks in a row.
+_RISKY = re.compile(r"""^[ ~#]|[ ]$|(?<=[ ])[ ]|^\.+|["\\%*&./<>:;|?!`=^{}\[\]\x00-\x1f\x7f\U00010000-\U0010ffff]""")
 
 
 def target_name(levels: Sequence[str], prefix: str, delimiter: str | None) -> tuple[str, bool]:
@@ -213,13 +213,26 @@ def target_name(levels: Sequence[str], prefix: str, delimiter: str | None) -> tu
     return _below(prefix, delimiter.join(parts), delimiter), parts != list(levels)
 
 
-def safe_name(levels: Sequence[str], prefix: str, delimiter: str | None) -> str:
-    """Return a name for when the plain one is refused: each character that some server refuses as `=` and its octets.
+def other_names(levels: Sequence[str], prefix: str, delimiter: str | None) -> Iterator[str]:
+    """Yield names for when the plain one is refused: first with each character that some server refuses escaped.
 
-    The octets are UTF-8 in hexadecimal, as in quoted-printable, so it can be read back.
+    Then with the last level's first character escaped too, then the first level's: the server may reserve the name, or
+    not tell it from another's in other letter case. An escape is `=` and the octets in hexadecimal, as in
+    quoted-printable, so it can be read back.
     """
-    parts = [_RISKY.sub(lambda m: "".join(f"={o:02X}" for o in m[0].encode()), level) for level in levels]
-    return _below(prefix, (delimiter or "=2F").join(parts), delimiter)
+    parts = [_RISKY.sub(lambda m: _escaped(m[0]), level) for level in levels]
+    last = [*parts[:-1], _escaped_first(parts[-1])]
+    first = [_escaped_first(parts[0]), *parts[1:]]
+    for found in dict.fromkeys(map(tuple, (parts, last, first))):
+        yield _below(prefix, (delimiter or "=2F").join(found), delimiter)
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"={octet:02X}" for octet in text.encode())
+
+
+def _escaped_first(level: str) -> str:
+    return level if level.startswith("=") else _escaped(level[:1]) + level[1:]
 
 
 def _below(prefix: str, name: str, delimiter: str | None) -> str:

@@ -19,7 +19,7 @@ from imap.session import Session, open_session
 from restore.errors import MailboxRefused
 from restore.fingerprint import identity
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey, TargetMailbox
-from restore.plan import INBOX, safe_name, target_name
+from restore.plan import INBOX, other_names, target_name
 from restore.targets.imap_beside import give_metadata, give_rights, keeping
 from restore.targets.imap_box import (
     Box,
@@ -89,8 +89,8 @@ class ImapTarget:
         name, escaped = target_name(levels, prefix, delimiter)
         notes = [f"its name becomes {name}"] if escaped else []
         if planned.create and planned.levels != INBOX:
-            safe = safe_name(levels, prefix, delimiter)
-            made = self._patiently(lambda session: _create(session, name, safe, planned))
+            names = dict.fromkeys((name, *other_names(levels, prefix, delimiter)))
+            made = self._patiently(lambda session: _create(session, list(names), planned))
             notes += [f"its name becomes {made}"] if made != name else []
             name = made
         if planned.subscribe:
@@ -274,18 +274,17 @@ class _Waits:
         self._wait = min(_LONGEST_WAIT, self._wait * 2)
 
 
-def _create(session: Session, name: str, safe: str, planned: PlannedMailbox) -> str:
-    try:
-        session.create(encode_name(name), planned.special_use)
-    except Refused as refused:
-        if safe == name:
-            raise MailboxRefused(refused.message, hint="map it to another name with --map") from None
+def _create(session: Session, names: Sequence[str], planned: PlannedMailbox) -> str:
+    """Make a mailbox under the first of these names that the server takes."""
+    refusals = []
+    for name in names:
         try:
-            session.create(encode_name(safe), planned.special_use)
-        except Refused as again:
-            raise MailboxRefused(again.message, hint="map it to another name with --map") from None
-        return safe
-    return name
+            session.create(encode_name(name), planned.special_use)
+        except Refused as refused:
+            refusals.append(refused.message)
+        else:
+            return name
+    raise MailboxRefused(refusals[0], hint="map it to another name with --map")
 
 
 def _subscribe(session: Session, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from restore import Beside, Filters, Mapping, describe_plan
 from restore.model import RestorePlan, Survey, TargetMailbox
-from restore.plan import plan_restore, safe_name, source_levels, target_name
+from restore.plan import other_names, plan_restore, source_levels, target_name
 from vault.ids import AccountId, BlobId, SnapshotId
 from vault.model import Mailbox, Snapshot, Tree
 
@@ -145,13 +145,18 @@ USES = st.sampled_from([None, "\\Sent", "\\Trash"])
 
 
 @given(st.lists(LEVEL, min_size=1, max_size=4), st.sampled_from("/.^"))
-def test_a_safe_name_leads_back_to_its_levels(levels: list[str], delimiter: str) -> None:
-    written = safe_name(levels, "", delimiter)
-    assert [unquote(part.replace("=", "%")) for part in written.split(delimiter)] == levels
+def test_names_for_when_the_plain_one_is_refused_lead_back_to_its_levels(levels: list[str], delimiter: str) -> None:
+    for written in other_names(levels, "", delimiter):
+        assert [unquote(part.replace("=", "%")) for part in written.split(delimiter)] == levels
 
 
-def test_a_safe_name_holds_nothing_that_cyrus_or_courier_refuses() -> None:
-    assert safe_name(("100% {x}", "🎉 Ü"), "INBOX.", ".") == "INBOX.100=25 =7Bx=7D.=F0=9F=8E=89 Ü"
+def test_the_first_of_them_holds_nothing_that_cyrus_courier_or_gmail_refuses() -> None:
+    first = next(other_names(("100% {x}", "🎉  Ü"), "INBOX.", "."))
+    assert first == "INBOX.100=25 =7Bx=7D.=F0=9F=8E=89 =20Ü"
+
+
+def test_the_others_differ_from_it_without_letter_case_too_and_in_the_first_level_last() -> None:
+    assert list(other_names(("Files", "2024"), "", "/")) == ["Files/2024", "Files/=32024", "=46iles/2024"]
 
 
 @given(st.lists(LEVEL, min_size=1, max_size=4), st.sampled_from("/.^"))

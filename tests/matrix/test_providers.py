@@ -1,0 +1,220 @@
+"""Providers that can't run here, played in process: what they can't keep is told message by message, all else is kept.
+
+Simulated: see tests/servers/inprocess/providers.py for what it is built from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from imap.model import Login
+from tests.backup.site import Site, account, only, served
+from tests.corpus import plain_mail
+from tests.restore.replay import held, restore, to_server
+from tests.secret import new_secret
+from tests.servers import DovecotServer, ImapServer
+from tests.servers.inprocess import EXCHANGE, GENERIC, GMAIL, InProcessServer
+from tests.servers.inprocess.mail import Provider
+from tests.servers.maildir import Mail, deliver
+
+LONG_LINE = plain_mail(90) + b"x" * 11_000 + b"\r\n"
+Play = Callable[..., InProcessServer]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def play() -> Iterator[Play]:
+    """Start servers that play a provider, with some of its traits changed."""
+    with ExitStack() as stack:
+
+        def start(provider: Provider, **changes: object) -> InProcessServer:
+            server = InProcessServer(replace(provider, **changes))  # type: ignore[arg-type]
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+def filled(server: ImapServer, *boxes: tuple[str, list[Mail]]) -> str:
+    """Make an account and fill it over IMAP."""
+    user = server.new_user().name
+    with server.open(user) as imap:
+        for name, mails in boxes:
+            if name not in imap.names():
+                imap.create(name)
+            for mail in mails:
+                assert imap.append(name, mail.octets, mail.flags, "10-Mar-2019 04:05:06 +0000").ok
+    return user
+
+
+def mails(*numbers: int, flags: tuple[str, ...] = ()) -> list[Mail]:
+    return [Mail(plain_mail(number), flags) for number in numbers]
+
+
+@pytest.mark.parametrize("provider", [GENERIC, EXCHANGE, GMAIL], ids=lambda one: one.name)
+def test_what_a_provider_holds_goes_to_dovecot_whole_and_costs_nothing_the_second_time(
+    provider: Provider, play: Play, site: Site, dovecot: DovecotServer
+) -> None:
+    server = play(provider)
+    user = filled(server, ("INBOX", mails(1, 2, flags=("\\Seen",))), ("Work/2024", mails(3)), ("Empty", []))
+    first = only(site.backup(account(server, user)))
+    assert (first.status, first.new_messages, first.failures) == ("complete", 3, ())
+    assert site.contents(site.snapshot(user)) == served(server, user)
+    again = only(site.backup(account(server, user)))
+    assert (again.snapshot, again.new_messages) == (first.snapshot, 0)
+    heir = dovecot.new_user().name
+    report = restore(site, site.snapshot(user), to_server(dovecot, heir), verify=True)
+    assert (report.status, report.altered) == ("complete", ())
+    source, there = held(server, user), held(dovecot, heir)
+    assert {name: box for name, box in there.items() if box} == {name: box for name, box in source.items() if box}
+
+
+# Exchange
+
+
+def to_exchange(play: Play, dovecot: DovecotServer, site: Site, **changes: object) -> tuple[InProcessServer, str, str]:
+    """Back up a Dovecot account with what Exchange is known to dislike."""
+    user = dovecot.new_user().name
+    deliver(dovecot, user, "INBOX", [*mails(1), *mails(2, flags=("\\Flagged", "\\Seen", "Projekt")), Mail(LONG_LINE)])
+    for name in ("Plans", "PLANS", "Files"):
+        deliver(dovecot, user, name, mails(10 + len(name), 20 + len(name) + name.isupper()))
+    site.backup(account(dovecot, user))
+    server = play(EXCHANGE, **changes)
+    return server, user, server.new_user().name
+
+
+def test_what_exchange_refuses_or_drops_is_told_and_all_else_is_there(
+    play: Play, dovecot: DovecotServer, site: Site
+) -> None:
+    server, user, heir = to_exchange(play, dovecot, site)
+    report = restore(site, site.snapshot(user), to_server(server, heir))
+    refused = [(f.mailbox, "BAD" in f.reason or "Argument Error. 11" in f.reason) for f in report.failures]
+    assert refused == [("INBOX", True)]
+    told = Counter((one.mailbox, one.what) for one in report.altered)
+    assert told["INBOX", "the server keeps no Projekt"] == 1
+    there = held(server, heir)
+    assert {flags for _, flags, _ in there["INBOX"]} == {(), ("\\Flagged", "\\Seen")}
+    assert sum(box.total() for box in there.values()) == sum(box.total() for box in held(dovecot, user).values()) - 1
+    again = restore(site, site.snapshot(user), to_server(server, heir))
+    assert (again.restored, again.skipped, len(again.failures)) == (0, report.restored, 1)
+    assert held(server, heir) == there
+
+
+def test_mailboxes_whose_names_exchange_can_t_tell_apart_or_refuses_get_others_and_it_is_told(
+    play: Play, dovecot: DovecotServer, site: Site
+) -> None:
+    server, user, heir = to_exchange(play, dovecot, site)
+    report = restore(site, site.snapshot(user), to_server(server, heir))
+    there = {name: box.total() for name, box in held(server, heir).items() if box}
+    assert sorted(there.values()) == [2, 2, 2, 2]
+    assert len({name.lower() for name in there}) == len(there)
+    renamed = {one.mailbox for one in report.altered if "its name becomes" in one.what}
+    assert "Files" in renamed
+    assert len(renamed & {"Plans", "PLANS"}) == 1
+
+
+def test_ten_errors_end_a_connection_and_the_restore_goes_on(play: Play, dovecot: DovecotServer, site: Site) -> None:
+    user, server = dovecot.new_user().name, play(EXCHANGE)
+    bad = [Mail(LONG_LINE + b"%d\r\n" % number) for number in range(13)]
+    deliver(dovecot, user, "INBOX", [*mails(1, 2), *bad, *mails(3, 4)])
+    site.backup(account(dovecot, user))
+    heir = server.new_user().name
+    report = restore(site, site.snapshot(user), to_server(server, heir))
+    assert (report.status, report.restored, len(report.failures)) == ("partial", 4, 13)
+    assert {octets for octets, _, _ in held(server, heir)["INBOX"]} == {plain_mail(n) for n in (1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize("every", [19, 20, 23])
+def test_throttling_is_waited_out_in_both_directions(
+    every: int, play: Play, dovecot: DovecotServer, site: Site
+) -> None:
+    server = play(EXCHANGE)
+    user = filled(server, ("INBOX", mails(1, 2, 3)), ("Work", mails(4, 5)))
+    whole = held(server, user)
+    slow = play(EXCHANGE, throttle_each=every)
+    slow.users, slow.accounts = server.users, server.accounts
+    for one in slow.accounts.values():
+        one.provider = slow.provider
+    report = only(site.backup(account(slow, user)))
+    assert (report.status, report.new_messages) == ("complete", 5)
+    heir = slow.new_user().name
+    assert restore(site, site.snapshot(user), to_server(slow, heir)).status == "complete"
+    assert held(server, heir) == {**{name: Counter() for name in whole}, **whole}
+
+
+def test_a_shared_mailbox_is_reached_by_its_login_name(play: Play, site: Site) -> None:
+    server = play(EXCHANGE)
+    shared = server.new_user("anna@example.test\\office").name
+    with server.open(shared) as imap:
+        imap.append("INBOX", plain_mail(1))
+    report = only(site.backup(account(server, shared)))
+    assert (report.status, report.new_messages) == ("complete", 1)
+
+
+def test_exchange_lets_in_who_has_a_token(play: Play, site: Site) -> None:
+    server = play(EXCHANGE)
+    user, token = server.new_user().name, new_secret()
+    server.tokens[user] = token
+    source = replace(account(server, user), login=Login(lambda: token, oauth=True))
+    assert only(site.backup(source)).status == "complete"
+
+
+# Gmail
+
+
+def test_a_message_with_many_labels_is_read_once(play: Play, site: Site) -> None:
+    server = play(GMAIL)
+    user = filled(server, ("INBOX", mails(1, 2)), ("Work", mails(2, 3)), ("Home/2024", mails(3)))
+    report = only(site.backup(account(server, user)))
+    assert (report.status, report.new_messages, report.linked_messages) == ("complete", 3, 5)
+    contents = site.contents(site.snapshot(user))
+    assert {name: len(found) for name, found in contents.items() if found} == {
+        "INBOX": 2, "Work": 2, "Home/2024": 1, "[Gmail]/All Mail": 3,
+    }  # fmt: skip
+
+
+def test_labels_come_back_on_a_new_gmail_account_with_each_message_there_once(play: Play, site: Site) -> None:
+    server = play(GMAIL)
+    user = filled(server, ("INBOX", mails(1, 2)), ("Work", mails(2, 3)))
+    site.backup(account(server, user))
+    heir = server.new_user().name
+    for run in range(2):
+        report = restore(site, site.snapshot(user), to_server(server, heir))
+        assert report.status == "complete"
+        assert held(server, heir) == held(server, user), run
+
+
+def test_names_and_octets_that_gmail_refuses_are_told(play: Play, site: Site) -> None:
+    source, server = play(GENERIC), play(GMAIL)
+    user = filled(source, ("INBOX", [*mails(1), Mail(plain_mail(2) + b"\0\r\n")]), ("two  blanks", mails(3)))
+    site.backup(account(source, user))
+    heir = server.new_user().name
+    report = restore(site, site.snapshot(user), to_server(server, heir))
+    assert [(f.mailbox, "Invalid character in literal" in f.reason) for f in report.failures] == [("INBOX", True)]
+    assert ["its name becomes" in one.what for one in report.altered] == [True]
+    assert held(server, heir)["[Gmail]/All Mail"].total() == 2
+
+
+def test_gmail_s_daily_bandwidth_limit_leaves_a_partial_snapshot_that_the_next_run_completes(
+    play: Play, site: Site
+) -> None:
+    server = play(GMAIL)
+    user = filled(server, ("INBOX", mails(*range(8))), ("Work", mails(20, 21)))
+    limited = play(GMAIL, throttle_each=9)
+    limited.users, limited.accounts = server.users, server.accounts
+    site.options = replace(site.options, patience_seconds=0.1)
+    report = only(site.backup(account(limited, user)))
+    assert report.status in ("partial", "failed")
+    assert any("OVERQUOTA" in f.reason or "bandwidth" in f.reason for f in report.failures), report.failures
+    assert only(site.backup(account(server, user))).status == "complete"
+    assert site.contents(site.snapshot(user)) == served(server, user)
