@@ -63,7 +63,8 @@ def run_backup(
             status = _outcome(reports, interrupted=stop.is_set())
             looked = [(r.account, r.snapshot, r.status) for r in reports]
             downloaded = {r.account: r.downloaded_octets for r in reports}
-            writer.write_run(started, looked, downloaded=downloaded, job=options.job, status=status)
+            ended = {r.account: f.reason for r in reports for f in r.failures if not f.mailbox}
+            writer.write_run(started, looked, downloaded=downloaded, reasons=ended, job=options.job, status=status)
         finally:
             writer.close()
         seconds = time.monotonic() - clock_start

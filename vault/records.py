@@ -61,7 +61,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one job looked at; the one object that a job with nothing new writes. Times are RFC 3339 in UTC.
 
     `job` is its name in the configuration, `kind` what it did (`backup`, `check` …), `status` how it ended; empty
-    where a run had no name, and in records of before there were schedules. `error` and `hint` say what made it fail.
+    where a run had no name, and in records of before there were schedules. `error` and `hint` say what made it fail,
+    `reasons` what ended the run of single accounts.
     A record of the kind `notify` says what stands as `told`, by channel.
     """
 
@@ -76,6 +77,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     check: CheckResult | None = None
     error: str = ""
     hint: str = ""
+    reasons: dict[AccountId, str] = msgspec.field(default_factory=dict)
     told: dict[str, tuple[ToldTrouble, ...]] | None = None
 
 

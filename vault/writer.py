@@ -276,10 +276,11 @@ class VaultWriter:
         accounts: Sequence[tuple[str, SnapshotId | None, str]],
         *,
         downloaded: Mapping[str, int] | None = None,
+        reasons: Mapping[str, str] | None = None,
         job: str = "",
         status: str = "",
     ) -> None:
-        """Write the record of what the job looked at."""
+        """Write the record of what the job looked at; `reasons` tells what ended an account's run."""
         record = RunRecord(
             started=rfc3339(started), finished=rfc3339(self._clock.now()),
             accounts=tuple(
@@ -287,6 +288,7 @@ class VaultWriter:
                 for name, shot, how in accounts
             ),
             tool=self._tool, job=job, kind="backup", status=status,
+            reasons={self._ring.account_id(name): why for name, why in (reasons or {}).items()},
         )  # fmt: skip
         write_run(self._store, self._ring, record)
 

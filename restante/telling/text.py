@@ -88,8 +88,7 @@ def _headline(group: Sequence[Trouble]) -> str:
         case "job" | "run":
             return f"{_job(first.key)} {_ended(first)}"
         case "late":
-            have, are = ("have no", "are") if many else ("has no", "is")
-            return f"{who} {have} complete backup that is as new as was promised: {are} late"
+            return f"{who} {'are' if many else 'is'} late: no complete backup as new as promised"
         case "damage":
             return "Damage was found in the vault"
         case "expiry":
@@ -129,18 +128,23 @@ _ADVICE = {
 def _advice(group: Sequence[Trouble]) -> str:
     key, what = group[0].key, group[0].what
     by_hand = f"`restante {key.subject}` by hand" if key.topic == "run" else "running it by hand"
-    own = f"{by_hand} shows what is wrong, and so does the log of the service."
+    whole = what == "partial"
+    own = (
+        f"`restante status --json` names what can't be read, and {by_hand} shows why."
+        if whole
+        else (f"{by_hand} shows what is wrong; so does the log of the service, in the line `job failed`.")
+    )
     return _ADVICE.get(key.topic) or _ADVICE.get(what) or own
 
 
 def _over(trouble: Trouble) -> str:
-    since = f"(it had not been since {_when(trouble.since)})"
+    since = f"(the trouble began {_when(trouble.since)})"
     who = _plain(trouble.key.subject)
     match trouble.key.topic:
         case "job" | "run":
             return f"{_job(trouble.key)} is well again {since}"
         case "late":
-            return f"{who} is no longer late {since.replace('it had not', 'it had')}"
+            return f"{who} is no longer late {since}"
         case "damage":
             return f"The vault is whole again {since}"
         case "expiry":

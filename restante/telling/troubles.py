@@ -68,10 +68,12 @@ def _job_state(key: Key, runs: Sequence[RunRecord], scene: Scene) -> Trouble | N
     if what is None:
         return None
     streak = list(takewhile(_what, runs)) or [newest]
-    detail = f"The error: {newest.error}" if newest.error else ""
+    detail, hint = f"The error: {newest.error}" if newest.error else "", newest.hint
     if bad:
-        detail = f"{'It' if len(bad) == 1 else 'They'} could not be read as a whole: {named(bad)}"
-    return Trouble(key, what, datetime.fromisoformat(streak[-1].finished), detail, newest.hint)
+        detail = f"Not backed up as a whole: {_shown(bad)}"
+    elif newest.kind == "prune" and what == "partial":
+        detail, hint = "The store refused to extend locks", "give the right s3:PutObjectRetention (docs/permissions.md)"
+    return Trouble(key, what, datetime.fromisoformat(streak[-1].finished), detail, hint)
 
 
 def _what(run: RunRecord) -> What | None:
@@ -83,13 +85,14 @@ def _what(run: RunRecord) -> What | None:
 
 
 def _not_well(runs: Iterable[RunRecord], scene: Scene) -> list[str]:
-    """Return the accounts that did not go well when a run last looked: by hand, each run may look at others."""
-    newest: dict[AccountId, str] = {}
+    """Return who did not go well when a run last looked, and why: by hand, each run may look at others."""
+    newest: dict[AccountId, tuple[str, str]] = {}
     for run in runs:
         for account in run.accounts:
-            newest.setdefault(account.account, account.status)
-    bad = {account for account, status in newest.items() if status in {"partial", "failed"}}
-    return sorted(scene.names[account] for account in bad if scene.names.get(account) in scene.promised)
+            newest.setdefault(account.account, (account.status, run.reasons.get(account.account, "")))
+    names = scene.names
+    bad = {names.get(account, ""): why for account, (how, why) in newest.items() if how in {"partial", "failed"}}
+    return [f"{name} ({why})" if why else name for name, why in sorted(bad.items()) if name in scene.promised]
 
 
 def _damage(checks: Iterable[RunRecord]) -> States:
@@ -174,7 +177,6 @@ def _left_out(backups: Sequence[RunRecord], scene: Scene) -> Iterator[tuple[Acco
                     yield account.account, datetime.fromisoformat(later.finished)
 
 
-def named(names: Sequence[str]) -> str:
-    """Return names for a sentence, the first of many."""
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+def _shown(names: Sequence[str]) -> str:
+    more = f", and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,11 +13,11 @@ from typing import Any
 import pytest
 
 from tests.cli.command import Command, Outcome
-from tests.cli.serving import Serving
+from tests.cli.serving import SECONDS, Serving
 from tests.corpus import MESSAGES
 from tests.secret import PRIVATE_WORDS, new_secret
 from tests.servers import DovecotServer, deliver
-from tests.servers.process import free_ports
+from tests.servers.process import free_ports, wait_for
 from tests.servers.smtp import Mailroom, mailroom
 
 
@@ -100,7 +101,8 @@ def test_a_failure_is_told_once_by_commands_in_turn_and_its_recovery_once(
     assert room.subjects == ["[restante] `restante backup` failed"]
     assert room.sealed == [True]
     told = body(room)
-    assert user in told
+    assert f"Not backed up as a whole: {user} (" in told
+    assert "refuse" in told
     assert "Since: 20" in told
     assert "What to do: " in told
     wrong_password(serving, user, dovecot.password(user))
@@ -136,9 +138,7 @@ def test_an_account_without_a_backup_is_late_once_and_the_first_backup_is_its_re
     serving.account(dovecot, user, rpo="2h")
     by_mail(serving, room)
     assert [run(serving, "notify").code for _ in range(2)] == [0, 0]
-    assert room.subjects == [
-        f"[restante] {user} has no complete backup that is as new as was promised: is late",
-    ]
+    assert room.subjects == [f"[restante] {user} is late: no complete backup as new as promised"]
     assert "at most 2 h 0 min old" in body(room)
     serving("backup")
     assert len(room.mails) == 2
@@ -155,7 +155,7 @@ def test_several_troubles_at_the_same_moment_come_in_one_message(
     by_mail(serving, room)
     assert run(serving, "backup").code == 3
     assert room.subjects == ["[restante] `restante backup` failed (and 1 thing more)"]
-    assert "3 accounts have no complete backup" in body(room)
+    assert "3 accounts are late: no complete backup" in body(room)
     assert all(body(room).count(user) >= 2 for user in users)
 
 
@@ -323,3 +323,119 @@ def test_a_replica_that_can_not_be_reached_is_told(serving: Serving, dovecot: Do
     assert [away("copy", "--to", "offsite").code for _ in range(2)] == [3, 3]
     assert room.subjects == ["[restante] `restante copy` failed"]
     assert "The error: " in body(room)
+
+
+def arrived(serving: Serving, room: Mailroom, number: int) -> list[str]:
+    """Wait until the mail server has so many messages; return their subjects."""
+    wait_for(lambda: len(room.mails) >= number, SECONDS, serving.log_path.read_text)
+    return room.subjects
+
+
+def test_the_service_tells_once_over_restarts_and_beside_a_one_off_command(
+    serving: Serving, dovecot: DovecotServer, room: Mailroom
+) -> None:
+    serving.account(dovecot, user := dovecot.new_user().name)
+    wrong_password(serving, user)
+    serving.job("often", every="1s")
+    by_mail(serving, room)
+    for _ in range(2):
+        with serving.running() as process:
+            arrived(serving, room, 1)
+            serving.await_("job ended", times=2, job="often", status="failed")
+            serving.leave(process)
+    assert run(serving, "backup", "--job", "often").code == 3
+    assert room.subjects == ['[restante] Job "often" failed']
+    wrong_password(serving, user, dovecot.password(user))
+    with serving.running() as process:
+        arrived(serving, room, 2)
+        serving.await_("told", channel="email", over="1")
+        serving.await_("job ended", times=2, job="often", status="complete")
+        serving.leave(process)
+    assert run(serving, "backup", "--job", "often").code == 0
+    assert len(room.subjects) == 2
+    assert 'Job "often" is well again' in room.subjects[1]
+
+
+LOOKING_EACH_SECOND = "import restante.service, restante.cli; restante.service.LOOK_SECONDS = 1; restante.cli.run()"
+
+
+def test_the_service_tells_of_an_account_that_becomes_late_between_runs(
+    serving: Serving, dovecot: DovecotServer, room: Mailroom
+) -> None:
+    serving.account(dovecot, user := dovecot.new_user().name, rpo="3s")
+    serving.job("yearly", cron="0 0 1 1 *")
+    by_mail(serving, room)
+    serving("backup", "--job", "yearly")
+    with serving.running("-c", LOOKING_EACH_SECOND) as process:
+        assert arrived(serving, room, 1) == [f"[restante] {user} is late: no complete backup as new as promised"]
+        serving.leave(process)
+    assert not serving.log("job started")
+
+
+def test_a_new_account_is_not_late_before_the_service_has_waited_that_long(
+    serving: Serving, dovecot: DovecotServer, room: Mailroom
+) -> None:
+    serving.account(dovecot, dovecot.new_user().name, rpo="1h")
+    serving.account(dovecot, lost := dovecot.new_user().name)
+    wrong_password(serving, lost)
+    serving.job("often", every="1s", accounts=[lost])
+    by_mail(serving, room)
+    with serving.running() as process:
+        assert arrived(serving, room, 1) == ['[restante] Job "often" failed']
+        serving.await_("job ended", times=2, job="often")
+        serving.leave(process)
+    assert "is late" not in body(room)
+
+
+def test_the_service_tells_once_that_the_vault_is_away_and_once_that_it_is_back(
+    serving: Serving, dovecot: DovecotServer, room: Mailroom
+) -> None:
+    serving.account(dovecot, dovecot.new_user().name)
+    serving.job("often", every="1s")
+    by_mail(serving, room)
+    with serving.running() as process:
+        serving.await_("job ended", job="often", status="complete")
+        serving.vault.rename(serving.vault.with_suffix(".away"))
+        assert arrived(serving, room, 1) == ["[restante] The vault can't be reached"]
+        serving.await_("job ended", times=3, job="often", status="failed")
+        serving.vault.with_suffix(".away").rename(serving.vault)
+        assert "The vault can be reached again" in arrived(serving, room, 2)[1]
+        serving.leave(process)
+    assert len(room.mails) == 2
+
+
+def test_a_mail_server_that_refuses_stops_no_job_and_shows_in_log_and_metrics(
+    serving: Serving, dovecot: DovecotServer, room: Mailroom
+) -> None:
+    serving.account(dovecot, dovecot.new_user().name)
+    serving.account(dovecot, lost := dovecot.new_user().name)
+    wrong_password(serving, lost)
+    serving.job("often", every="1s")
+    by_mail(serving, room)
+    room.refuses = True
+    with serving.running() as process:
+        serving.await_("not told", times=2, channel="email")
+        figures = serving.get("/metrics")[1]
+        serving.await_("job ended", times=3, job="often")
+        room.refuses = False
+        arrived(serving, room, 1)
+        serving.await_("told", channel="email")
+        assert 'restante_notices_waiting{channel="email"} 0' in serving.get("/metrics")[1]
+        serving.leave(process)
+    assert 'restante_notices_waiting{channel="email"} 1' in figures
+    assert 'restante_notify_failures_total{channel="email"}' in figures
+
+
+def test_a_mail_server_that_is_silent_keeps_nobody_from_leaving(serving: Serving, dovecot: DovecotServer) -> None:
+    serving.account(dovecot, user := dovecot.new_user().name)
+    wrong_password(serving, user)
+    serving.job("often", every="1s")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        to = {"from": "restante@example.org", "to": ["admin@example.org"]}
+        port = silent.getsockname()[1]
+        serving.config["notify"] = {"email": {"host": "127.0.0.1", "port": port, **to}}
+        with serving.running() as process:
+            connection, _ = silent.accept()
+            with connection:
+                serving.await_("job ended", times=3, job="often")
+                assert serving.leave(process, seconds=10) in {0, 130}
