@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.command import Command, Outcome
+from tests.cli.command import Command, Outcome, assert_one_error
 from tests.cli.serving import SECONDS, Serving
 from tests.corpus import MESSAGES
 from tests.secret import PRIVATE_WORDS, new_secret
@@ -439,3 +439,134 @@ def test_a_mail_server_that_is_silent_keeps_nobody_from_leaving(serving: Serving
             with connection:
                 serving.await_("job ended", times=3, job="often")
                 assert serving.leave(process, seconds=10) in {0, 130}
+
+
+def test_a_trial_tells_by_every_channel_and_says_which_took_it(
+    serving: Serving, room: Mailroom, chat: tuple[int, list[dict[str, Any]]]
+) -> None:
+    by_mail(serving, room)
+    serving.config["notify"]["apprise"] = [{"name": "chat", "url_env": "CHAT"}]
+    serving.write()
+    reached = serving.command.with_(CHAT=f"json://127.0.0.1:{chat[0]}/{new_secret()}")
+    outcome = reached("notify", "--test", "--json")
+    assert (outcome.code, outcome.document["status"]) == (0, "complete")
+    assert [(one["channel"], one["arrived"]) for one in outcome.document["channels"]] == [
+        ("email", True),
+        ("chat", True),
+    ]
+    assert room.subjects == [posted["title"] for posted in chat[1]] == ["[restante] test"]
+    room.refuses = True
+    outcome = reached("notify", "--test")
+    assert outcome.code == 1
+    assert outcome.out.splitlines() == [
+        "email: NOT told: the server refused the message (451)",
+        "chat: taken",
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"ca": None}, "certificate is not trusted"),
+        ({"password_file": "other"}, "refused user and password (535)"),
+        ({"password_file": "missing"}, "cannot read the SMTP password"),
+        ({"user": None, "password_file": None}, "refused the message (530)"),
+        ({"user": "jürgen"}, "letters beyond ASCII"),
+    ],
+)
+def test_what_keeps_a_mail_from_going_is_said_in_words(
+    serving: Serving, room: Mailroom, settings: dict[str, Any], words: str
+) -> None:
+    (serving.command.cwd / "other").write_text(new_secret())
+    by_mail(serving, room, **settings)
+    outcome = run(serving, "notify", "--test")
+    assert outcome.code == 3
+    assert words in outcome.out
+    assert room.mails == []
+
+
+def test_mail_goes_by_tls_from_the_start(serving: Serving, tmp_path: Path) -> None:
+    with mailroom(tmp_path, "implicit") as room:
+        by_mail(serving, room, tls="implicit")
+        assert run(serving, "notify", "--test").code == 0
+        assert room.sealed == [True]
+
+
+def test_nothing_is_sent_in_plain_text_unless_that_is_asked_for(serving: Serving, tmp_path: Path) -> None:
+    with mailroom(tmp_path, "plain") as room:
+        by_mail(serving, room, user=None, password_file=None)
+        outcome = run(serving, "notify", "--test")
+        assert outcome.code == 3
+        assert "does not offer what is asked of it: STARTTLS" in outcome.out
+        by_mail(serving, room, user=None, password_file=None, ca=None, insecure=True)
+        assert run(serving, "notify", "--test").code == 0
+        assert room.sealed == [False]
+
+
+def test_a_recipient_who_is_refused_keeps_the_others_from_nothing_but_a_trial_says_so(
+    serving: Serving, dovecot: DovecotServer, room: Mailroom
+) -> None:
+    serving.account(dovecot, dovecot.new_user().name, rpo="2h")
+    by_mail(serving, room, to=["admin@example.org", "gone@example.org"])
+    room.unknown = {"gone@example.org"}
+    trial = run(serving, "notify", "--test")
+    assert trial.code == 3
+    assert "refused 1 of 2 recipients" in trial.out
+    told = [run(serving, "notify") for _ in range(2)]
+    assert [outcome.code for outcome in told] == [0, 0]
+    assert "email: told (the server refused 1 of 2 recipients)" in told[0].out
+    assert len(room.mails) == 2
+
+
+def test_where_nobody_is_named_notify_says_so(serving: Serving, room: Mailroom) -> None:
+    assert_one_error(run(serving, "notify", "--test"), 2, "names nobody to tell")
+    by_mail(serving, room)
+    elsewhere = f"file://{serving.vault}-copy"
+    assert_one_error(run(serving, "notify", "--vault", elsewhere), 2, "names nobody to tell")
+
+
+def test_notify_ends_as_failed_where_it_could_not_look(serving: Serving, room: Mailroom) -> None:
+    by_mail(serving, room)
+    serving.vault.rename(serving.vault.with_suffix(".away"))
+    assert_one_error(run(serving, "notify"), 3, "vault")
+    assert len(room.mails) == 1
+
+
+def test_what_was_told_survives_a_prune_and_travels_with_a_copy(
+    serving: Serving, dovecot: DovecotServer, room: Mailroom
+) -> None:
+    serving.account(dovecot, dovecot.new_user().name, rpo="2h")
+    by_mail(serving, room)
+    run(serving, "notify")
+    serving("prune")
+    copied = f"file://{serving.vault}-copy"
+    serving("copy", "--to", copied)
+    serving("check", "--read")
+    serving.config["vault"]["url"] = copied
+    assert run(serving, "notify").code == 0
+    assert len(room.mails) == 1
+
+
+@pytest.mark.parametrize(
+    "notify, words",
+    [
+        ({}, "does not say by which way"),
+        ({"apprise": [{"name": "chat"}]}, "does not say where its URL stands"),
+        ({"apprise": [{"name": "chat", "url_env": "A", "url_file": "b"}]}, "url_env and url_file are both set"),
+        ({"apprise": [{"name": "email", "url_env": "A"}]}, "email is a way of its own"),
+        ({"apprise": [{"name": "a", "url_env": "A"}, {"name": "a", "url_env": "B"}]}, "two apprise are called a"),
+        ({"email": {"host": "h", "to": ["a@b"]}}, "notify.email.from is missing"),
+        ({"email": {"host": "h", "from": "nobody", "to": ["a@b"]}}, "not an e-mail address"),
+        ({"email": {"host": "h", "from": "a@b", "to": []}}, "notify.email.to"),
+        ({"email": {"host": "h", "from": "a@b", "to": ["a@b"], "user": "u"}}, "user and password go together"),
+        ({"email": {"host": "h", "from": "a@b", "to": ["a@b"], "insecure": True, "ca": "x"}}, "means nothing to plain"),
+        ({"email": {"host": "h", "from": "a@b\r\nBcc: c@d", "to": ["a@b"]}}, "not an e-mail address"),
+        ({"email": {"host": "h", "form": "a@b", "to": ["a@b"]}}, "form is not a setting"),
+        ({"email": {"host": "h", "from": "a@b", "to": ["a@b"]}, "about": ["everything"]}, "notify.about.0"),
+    ],
+)
+def test_faults_of_the_section_are_named(serving: Serving, notify: dict[str, Any], words: str) -> None:
+    serving.config["notify"] = notify
+    outcome = run(serving, "config", "check")
+    assert outcome.code == 2
+    assert words in outcome.err

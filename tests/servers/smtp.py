@@ -70,14 +70,14 @@ def _octets(envelope: Envelope) -> bytes:
 
 @contextmanager
 def mailroom(directory: Path, sealed: Sealed = "starttls") -> Iterator[Mailroom]:
-    """Run a server for the length of a test: with STARTTLS or from the start it demands a login, in plain text none."""
+    """Run a server for the length of a test; with STARTTLS it demands both that and a login."""
     certificate = make_certificate(directory)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.certificate, certificate.key)
     room = Mailroom(free_ports(1)[0], certificate.ca)
-    login = {} if sealed == "plain" else {"authenticator": room.authenticate, "auth_required": True}
+    login = {} if sealed == "plain" else {"authenticator": room.authenticate}
     tls = {
-        "starttls": {"tls_context": context, "require_starttls": True},
+        "starttls": {"tls_context": context, "require_starttls": True, "auth_required": True},
         "implicit": {"ssl_context": context, "auth_require_tls": False},
         "plain": {},
     }[sealed]
