@@ -9,12 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from restante.diffing import Difference, Moved, Placed, compare
+from restante.diffing_beside import Changed, compare_beside
 from restante.errors import UsageTrouble
 from restante.headers import header_date, internal_date
 from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import print_json, print_line, print_table, size, utc
 from restante.when import wanted
 from restante.wiring import Wiring
+from restore.namespaces import apart
 from restore.plan import source_levels
 from vault.catalogue import readable
 from vault.ids import BlobId
@@ -218,7 +220,14 @@ def diff(
     opened = Wiring(config, vault).vault
     first, second = find(opened, before), find(opened, after)
     found = compare(*_placed(opened, first, second))
-    print_json(_difference_document(first, second, found)) if as_json else _print_difference(found)
+    # On another account's server, rights and annotations are another's by nature.
+    same = first.account_id == second.account_id
+    beside = compare_beside(opened.tree(first), opened.tree(second)) if same else []
+    if as_json:
+        document = _difference_document(first, second, found)
+        print_json({**document, "beside": [changed._asdict() for changed in beside]})
+    else:
+        _print_difference(found, beside)
 
 
 def _placed(vault: Vault, *snapshots: Snapshot) -> list[dict[str, Iterator[Placed]]]:
@@ -227,7 +236,12 @@ def _placed(vault: Vault, *snapshots: Snapshot) -> list[dict[str, Iterator[Place
     ways = {(tree.prefix, box.delimiter) for tree in trees for box in tree.mailboxes if box.name != "INBOX"}
 
     def name(tree: Tree, box: Mailbox) -> str:
-        return box.name if len(ways) <= 1 else "/".join(source_levels(box, tree.prefix))
+        if len(ways) <= 1:
+            return box.name
+        if not box.namespace:
+            return "/".join(source_levels(box, tree.prefix))
+        own = {source_levels(other, tree.prefix)[0] for other in tree.mailboxes if not other.namespace}
+        return "/".join(apart(box, own))
 
     return [
         {name(tree, box): _messages(vault, box, name(tree, box)) for box in tree.mailboxes if box.selectable}
@@ -261,7 +275,7 @@ def _difference_document(before: Snapshot, after: Snapshot, found: Difference) -
     }
 
 
-def _print_difference(found: Difference) -> None:
+def _print_difference(found: Difference, beside: list[Changed]) -> None:
     rows: list[tuple[str, str, str, str]] = []
     rows += [("mailbox came", name, "", "") for name in found.mailboxes_came]
     rows += [("mailbox went", name, "", "") for name in found.mailboxes_went]
@@ -271,6 +285,7 @@ def _print_difference(found: Difference) -> None:
         ("moved", f"{m.before.mailbox} → {m.after.mailbox}", str(m.after.uid), m.after.blob.hex()) for m in found.moved
     ]
     rows += [("flags", m.after.mailbox, str(m.after.uid), _flag_change(m)) for m in found.flags]
+    rows += [(c.what, c.mailbox, "", f"{c.name}: {c.before or 'none'} → {c.after or 'none'}") for c in beside]
     if rows:
         print_table(("what", "mailbox", "uid", "id"), rows, numeric=("uid",))
     else:

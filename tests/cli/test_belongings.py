@@ -165,4 +165,14 @@ def test_what_changed_beside_mail_is_seen_when_mail_comes_and_a_quiet_run_asks_n
     source.well("backup", cyrus.url(user.name))
     box = listed(ready, user.name)
     assert box["metadata"] == {"/shared/comment": "newer"}
+    shots = source.well("snapshots", user.name, "--json").document
+    places = [f"{user.name}@{shot['id']}" for shot in shots]
+    beside = source.well("diff", *places, "--json").document["beside"]
+    told = {(one["what"], one["mailbox"], one["name"]): (one["before"], one["after"]) for one in beside}
+    assert told.pop(("rights", "Work", "anyone")) in ((None, "lr"), (None, "rl"))
+    assert told == {
+        ("annotation", "Work", "/private/comment"): ("mine", None),
+        ("annotation", "Work", "/shared/comment"): ("ours", "newer"),
+    }
+    assert "/shared/comment: ours → newer" in source.well("diff", *places).out
     assert set(box["acl"]["anyone"]) == set("lr")

@@ -121,6 +121,10 @@ def test_what_changed_or_went_is_in_the_next_snapshot_though_no_mail_came(ready:
         sieve.do(b'DELETESCRIPT "more"')
     source.well("backup")
     assert_one_error(ready("cat", user.name, "sieve:more"), 2, "more")
+    beside = ready.well("diff", f"{user.name}@{before}", user.name, "--json").document["beside"]
+    assert [(one["what"], one["name"], one["after"]) for one in beside] == [
+        ("script", "sort", f"{len(KEEP)} octets, inactive")
+    ]
 
 
 def test_a_place_for_scripts_that_is_down_costs_no_mail_and_no_script(ready: Command, place: SievePlace) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from imap.model import Facts, Fetched, Headers
 from imap.sets import write_set
+from imap.sieve import Script
 from tests.fuzz.parsers import WANTED
 
 T = TypeVar("T")
@@ -246,6 +247,20 @@ def belongings(draw: Draw[Any]) -> Said:
     return (told, kept), b"R1 OK\r\n" + between(draw, lines, end=b"R7 OK\r\n")
 
 
+@st.composite
+def scripts(draw: Draw[Any]) -> Said:
+    """LISTSCRIPTS and a GETSCRIPT for each (RFC 5804)."""
+    kept = draw(st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12), BODY, max_size=3))
+    active = draw(st.sampled_from([*kept, ""]))
+    listed = [
+        string(draw, name.encode()) + (b" " + case(draw, b"ACTIVE")) * (name == active) + b"\r\n" for name in kept
+    ]
+    ends = st.sampled_from([b"OK\r\n", b'ok "done"\r\n', b'OK (TAG "x") {2}\r\nno\r\n'])
+    got = [string(draw, octets) + b"\r\n" + draw(ends) for octets in kept.values()]
+    told = sorted(Script(name, octets, name == active) for name, octets in kept.items())
+    return told, b"".join([*listed, draw(ends), *got])
+
+
 SPOILERS: list[bytes] = [
     b"* BYE gone\r\n",
     b"* BYE\r\n",
@@ -264,6 +279,7 @@ SPOILERS: list[bytes] = [
     b"* OK [UIDVALIDITY " + b"9" * 30 + b"]\r\n",
     b"* 1 FETCH (UID " + b"9" * 5000 + b" FLAGS ())\r\n",
     b"* 1 FETCH (UID 2 FLAGS NIL INTERNALDATE NIL RFC822.SIZE -5 BODY[] NIL)\r\n",
+    b"OK\r\n", b"NO\r\n", b"BYE\r\n", b"NO (QUOTA) {3}\r\na",
     b"NIL", b'"', b"(", b")", b"[", b"]", b"{", b"}", b"{5}\r\n", b"{99999999999}\r\n", b"{10000000000}\r\n",
     b"\0", b"\xff", b"\r", b"\n", b"\r\n", b" ", b"* ", b"+ \r\n", b"9" * 30, b"\xb2", b"-1",
 ]  # fmt: skip
@@ -302,5 +318,6 @@ CONVERSATIONS: dict[str, st.SearchStrategy[Said]] = {
     "login": logged_in(),
     "quotas": quotas(),
     "belongings": belongings(),
+    "scripts": scripts(),
 }
 """What a good server says, by the parser that reads it."""

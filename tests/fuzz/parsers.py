@@ -13,6 +13,7 @@ from imap.names import decode_name, unique_names
 from imap.profiles import choose
 from imap.quota import inbox_quotas
 from imap.session import Session, _enable
+from imap.sieve import SieveSession
 from imap.tokens import Response, Status, fetch_attributes, kind_of, parse_status, tokens
 from imap.wire import Wire
 from tests.fuzz.canned import canned
@@ -67,6 +68,10 @@ def _log_in(wire: Wire, capabilities: frozenset[str], *, oauth: bool = False) ->
     return login.log_in(wire, _ENDPOINT, Login(lambda: _SECRET, oauth=oauth), capabilities)
 
 
+def _sieve_log_in(wire: Wire) -> None:
+    SieveSession(wire, "mail.example").log_in(_ENDPOINT, Login(lambda: _SECRET), {"PLAIN"})
+
+
 def _append(wire: Wire, capabilities: frozenset[str]) -> object:
     date = "01-Jan-2040 00:00:00 +0000"
     outgoing = [Outgoing(b"Subject: %d\r\n\r\n" % n, ("\\Seen", "Urgent"), date) for n in WANTED]
@@ -94,6 +99,9 @@ SERVER: dict[str, Parser] = {
     "quotas": _on_wire(inbox_quotas),
     "belongings": _on_wire(lambda wire: belongings(wire, ALL, [b"", b"INBOX", b"Sent"], ".*=secret")),
     "annotations": _on_wire(lambda wire: set_metadata(wire, b"INBOX", [("/private/comment", b"a\r\nb")] * 2)),
+    "scripts": _on_wire(lambda wire: SieveSession(wire, "mail.example").scripts()),
+    "scripts' server": _on_wire(lambda wire: SieveSession(wire, "mail.example").hear_capabilities()),
+    "scripts' login": _on_wire(_sieve_log_in),
     "open": _session(NONE, lambda session: session.examine(b"INBOX")),
     "open and catch up": _session(ALL, lambda session: session.examine(b"INBOX", known=(7, 40))),
     "uids": _on_wire(lambda wire: scan.uids(wire, 1, 20, esearch=False, whole=True)),
