@@ -22,6 +22,7 @@ from imap.errors import ImapError
 from imap.model import ListedMailbox
 from imap.session import Session, open_session
 from vault.clock import Progress
+from vault.columns import ColumnError
 from vault.errors import Damage
 from vault.ids import ObjectName, SnapshotId
 from vault.model import Failure, Mailbox, SieveScript, Snapshot, Tree
@@ -108,15 +109,22 @@ class AccountRun:
             self._load_previous()
             self._look(main)
             self._read_all(main, checkpoint)
-        except Damage as damage:
-            if not damage.object_name.startswith("meta/") or damage.object_name in self._distrusted:
-                raise
-            self._distrusted.add(damage.object_name)
-            self._vault.index.distrust(ObjectName(damage.object_name))
+        except (Damage, ColumnError) as error:
+            self._distrust(error)
             with self._lock:
                 self._drafts.clear()
                 self._failures.clear()
             self._read_trusting(main, checkpoint)
+
+    def _distrust(self, error: Damage | ColumnError) -> None:
+        """Note what is not to be believed; raise the error where reading all anew would not help."""
+        name = error.object_name if isinstance(error, Damage) else "a table"
+        tree = self._previous.id if self._previous else ""
+        if name in self._distrusted or not (isinstance(error, ColumnError) or name.startswith("meta/") or name == tree):
+            raise error
+        self._distrusted.add(name)
+        if name.startswith("meta/"):
+            self._vault.index.distrust(ObjectName(name))
 
     def _outcome(self) -> Outcome:
         if not self._looked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.backup.site import Site, account, only, served
@@ -11,7 +12,11 @@ from tests.corpus import base64_lines, mail_with, octets, plain_mail
 from tests.servers import DovecotServer
 from tests.servers.maildir import deliver
 from vault.check import check_vault
+from vault.clock import SystemClock
+from vault.columns import ColumnWriter
+from vault.model import Tree
 from vault.packer import PackLimits
+from vault.writer import SnapshotDraft, VaultWriter
 
 SHARED = base64_lines(octets(20_000))
 
@@ -73,3 +78,34 @@ def test_a_pack_cut_short_is_as_good_as_lost(dovecot: DovecotServer, site: Site,
     pack.write_bytes(pack.read_bytes()[:100])
     site.backup(account(dovecot, user))
     assert holds_everything(site, dovecot, user)
+
+
+@pytest.mark.parametrize("forged", ["tree", "rows", "flags", "node"])
+def test_tables_that_are_none_are_written_anew_and_cost_no_other_account(
+    dovecot: DovecotServer, site: Site, user: str, forged: str
+) -> None:
+    """Whoever has the backup host's key can seal anything; so could a fault of ours."""
+    forge(site, user, forged)
+    with dovecot.open(user) as imap:
+        imap.append("INBOX", plain_mail(99))
+    report = site.backup(account(dovecot, user), account(dovecot, dovecot.new_user().name))
+    assert [one.status for one in report.accounts] == ["complete", "complete"]
+    assert any("read again from the start" in alarm for alarm in report.accounts[0].alarms)
+    assert holds_everything(site, dovecot, user)
+
+
+def forge(site: Site, user: str, what: str) -> None:
+    """Write a snapshot with something in the place of a tree or table."""
+    vault, snapshot = site.open(), site.snapshot(user)
+    writer = VaultWriter(vault, site.store, clock=SystemClock())
+    (inbox, *_) = vault.tree(snapshot).mailboxes
+    junk = writer.add_meta(b"no page of any kind")
+    if what == "node":
+        columns = ColumnWriter().octets(b"N").numbers([15]).numbers([3]).numbers([3]).octets(junk)
+        changed = msgspec.structs.replace(inbox, rows=writer.add_meta(columns.done()))
+    else:
+        changed = msgspec.structs.replace(inbox, **{what: junk}) if what != "tree" else inbox
+    tree = junk if what == "tree" else writer.add_meta(msgspec.json.encode(Tree((changed,))))
+    writer.flush()
+    writer.write_snapshots([SnapshotDraft(user, "complete", tree, 1, inbox.messages, inbox.octets)])
+    writer.close()
