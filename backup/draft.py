@@ -29,6 +29,7 @@ class MailboxDraft:
         self._windows_left = 1
         self._caught_up = False
         self._failed: dict[int, str] = {}
+        self._half_told: dict[int, str] = {}
         self._problem = ""
         self._gone_meanwhile = 0
         self._new_rows: list[MessageRow] = []
@@ -48,6 +49,7 @@ class MailboxDraft:
             self._gone_meanwhile = 0
             self._problem = ""
             self._failed.clear()
+            self._half_told.clear()
             if start_over:
                 self._rows = message_table(self._writer.read_meta, None)
                 self._flags = flag_table(self._writer.read_meta, None)
@@ -85,6 +87,11 @@ class MailboxDraft:
         """Note a message that the server would not give."""
         with self._lock:
             self._failed[uid] = reason
+
+    def half_told(self, uid: int, reason: str) -> None:
+        """Note a message that is kept, and of which the server did not tell all; the next run reads it again."""
+        with self._lock:
+            self._half_told[uid] = reason
 
     def gone_meanwhile(self, count: int = 1) -> None:
         """Note messages that were counted, and expunged before they were read."""
@@ -144,7 +151,7 @@ class MailboxDraft:
         """Say what is missing: messages that failed, and counts that don't add up."""
         name = self.plan.listed.name
         with self._lock:
-            found = [Failure(name, uid, reason) for uid, reason in sorted(self._failed.items())]
+            found = [Failure(name, uid, reason) for uid, reason in sorted({**self._failed, **self._half_told}.items())]
             if self._problem:
                 return [*found, Failure(name, None, self._problem)]
             if self._opened is None or self._windows_left:
@@ -172,7 +179,7 @@ class MailboxDraft:
                 octets=self._octets,
                 rows=self._rows.write_root(put),
                 flags=self._flags.write_root(put),
-                failed=tuple(sorted(self._failed)),
+                failed=tuple(sorted({*self._failed, *self._half_told})),
                 complete=bool(opened) and not self._windows_left and not self._problem,
             )
 

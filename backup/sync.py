@@ -76,6 +76,7 @@ def _catch_up(session: Session, draft: MailboxDraft, opened: Opened) -> list[tup
     before = draft.plan.before
     assert before is not None
     catch_up = plan_catch_up(before, opened, condstore=session.has_condstore)
+    draft.remove(before.failed)  # some were kept all the same, with half of what there is to know
     if catch_up.how == "scan":
         return _scan(session, draft, opened)
     first = 1 if before.failed or not before.complete else before.uidnext
@@ -240,6 +241,8 @@ class WindowReader:
 
     def _keep(self, fact: Facts, row: MessageRow) -> None:
         self.draft.add(row, fact.flags)
+        if fact.untold:
+            self.draft.half_told(fact.uid, f"the server does not tell its {fact.untold}")
         self._left.pop(fact.uid, None)
         self._on_progress()
         self._reading.progress.advance(self._reading.account, 1, row.size)

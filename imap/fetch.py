@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,14 @@ from imap.model import GONE, Fetched
 from imap.refusal import refusal
 from imap.scan import present, uid_of
 from imap.sets import split, write_set
-from imap.tokens import Status, Value, fetch_attributes
+from imap.tokens import Response, Status, fetch_attributes
 from imap.wire import Wire
 
 BATCH_OCTETS = 8 << 20
 BATCH_MESSAGES = 200
 _WHAT = "reading messages"
 _FAILED_IN_A_ROW = 20
+_QUOTED_BODY = re.compile(rb'BODY\[\](?:<0>)? +"', re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -90,20 +92,21 @@ def _read(wire: Wire, under_way: deque[_Batch]) -> Generator[Fetched, None, Stat
         except StopIteration as end:
             status: Status = end.value
             return status
-        attributes = fetch_attributes(response)
+        fetched = _body(response)
         del response
-        fetched = _body(attributes) if attributes else None
-        del attributes
         if fetched and any(batch.missing.pop(fetched.uid, False) is None for batch in under_way):
             yield fetched
         fetched = None
 
 
-def _body(attributes: dict[bytes, Value]) -> Fetched | None:
+def _body(response: Response) -> Fetched | None:
     """Take the message out of a FETCH response; None where it holds none (flags that somebody changed, a NIL)."""
-    octets = attributes.get(b"BODY[]")
-    uid = uid_of(attributes)
-    return Fetched(uid, octets) if uid and isinstance(octets, bytes) else None
+    attributes = fetch_attributes(response) or {}
+    octets, uid = attributes.get(b"BODY[]"), uid_of(attributes)
+    if not uid or not isinstance(octets, bytes):
+        return None
+    is_string = any(octets is literal for literal in response.literals) or _QUOTED_BODY.search(response.text)
+    return Fetched(uid, octets) if is_string else None
 
 
 def _second_try(wire: Wire, uids: Sequence[int]) -> Iterator[Fetched]:

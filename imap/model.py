@@ -91,13 +91,17 @@ class Opened:
 
 
 class Facts(NamedTuple):
-    """What FETCH says of a message without its body; `size` is a hint only (some servers lie)."""
+    """What FETCH says of a message without its body; `size` is a hint only (some servers lie).
+
+    `untold` names what it should have said and did not: `flags`, `date`, or both; these are empty then.
+    """
 
     uid: int
     flags: tuple[str, ...]
     internaldate: str
     size: int
     server_id: bytes
+    untold: str = ""
 
 
 class Fetched(NamedTuple):

@@ -16,7 +16,7 @@ from imap.errors import Refused
 from imap.model import Facts, Headers
 from imap.refusal import refusal
 from imap.sets import Range, insist_on_uids, parse_ranges, ranges_of, split, write_range, write_set
-from imap.tokens import Response, Status, Value, fetch_attributes, kind_of, number
+from imap.tokens import Response, Status, Value, fetch_attributes, garbage, kind_of, number
 from imap.wire import Wire
 
 WINDOW = 10_000
@@ -157,12 +157,15 @@ def facts(wire: Wire, wanted: Sequence[int], server_id: bytes) -> Iterator[Facts
     items = b"UID FLAGS INTERNALDATE RFC822.SIZE" + (b" " + server_id if server_id else b"")
     for window in split(wanted, count=_FACTS_AT_ONCE):
         for uid, attributes in _attributes(wire, window, items):
+            flags, date = attributes.get(b"FLAGS"), _text(attributes.get(b"INTERNALDATE"))
+            told = {"flags": isinstance(flags, list), "date": bool(date)}
             yield Facts(
                 uid,
-                flags_of(attributes.get(b"FLAGS")),
-                _text(attributes.get(b"INTERNALDATE")),
+                flags_of(flags) if told["flags"] else (),
+                date,
                 _size(attributes.get(b"RFC822.SIZE")),
                 _server_id(attributes.get(server_id)),
+                " and ".join(name for name, is_told in told.items() if not is_told),
             )
 
 
@@ -214,9 +217,12 @@ def uid_of(attributes: dict[bytes, Value]) -> int:
 
 
 def flags_of(value: Value) -> tuple[str, ...]:
-    r"""Return a list of flags sorted, octets above 127 as Latin-1, without `\Recent`, which is nobody's to keep."""
+    r"""Return a list of flags sorted, octets above 127 as Latin-1, without `\Recent`, which is nobody's to keep.
+
+    Raises ConnectionLost for what is no list: a NIL is not a message without flags.
+    """
     if not isinstance(value, list):
-        return ()
+        raise garbage()
     return _flag_list(b" ".join(v for v in value if isinstance(v, bytes)))
 
 

@@ -121,6 +121,50 @@ def test_a_message_that_is_refused_is_named_and_tried_again_by_the_next_run(site
     assert (healed.status, healed.new_messages, healed.messages) == ("complete", 1, 9)
 
 
+@pytest.mark.parametrize(
+    "hidden, told",
+    [
+        (b"FLAGS () ", "flags"),
+        (b'INTERNALDATE "01-Jan-2020 00:00:00 +0000" ', "date"),
+    ],
+)
+@pytest.mark.parametrize("nil", [True, False])
+def test_a_message_whose_flags_or_date_are_not_told_is_kept_and_named_until_they_are(
+    site: Site, hidden: bytes, told: str, nil: bool
+) -> None:
+    sound = rules()
+    (whole,) = sound[r"^UID FETCH .*INTERNALDATE"]
+    assert callable(whole)
+
+    def facts(command: str) -> Iterator[bytes]:
+        for line in whole(command):
+            instead = hidden.split(b" ")[0] + b" NIL " if nil else b""
+            yield line.replace(hidden, instead) if b"UID 5 " in line else line
+
+    lacking = rules() | {r"^UID FETCH .*INTERNALDATE": [facts]}
+    for _ in range(2):
+        report = backed_up(site, lacking)
+        assert (report.status, report.messages) == ("partial", 9)
+        assert [(f.uid, told in f.reason) for f in report.failures] == [(5, True)]
+    assert backed_up(site, rules()).status == "complete"
+    held = site.contents(site.snapshot("anna"))["INBOX"]
+    assert {(seen.flags, seen.internaldate) for seen in held} == {((), "01-Jan-2020 00:00:00 +0000")}
+    assert len(held) == 9
+
+
+def test_flags_that_are_none_are_not_taken_for_no_flags(site: Site) -> None:
+    flagged = b"* 3 FETCH (UID 3 FLAGS (\\Flagged) MODSEQ (41))\r\n"
+    backed_up(site, rules())
+    changed = rules(modseq=41)
+    changed[r"^(EXAMINE|SELECT)"] = [flagged + EXAMINE % (9, 10, 41)]
+    assert backed_up(site, changed).status == "complete"
+    spoilt = rules(modseq=42)
+    spoilt[r"^(EXAMINE|SELECT)"] = [flagged.replace(b"(\\Flagged)", b"NIL") + EXAMINE % (9, 10, 42)]
+    object.__setattr__(site.options, "patience_seconds", 0.1)
+    assert backed_up(site, spoilt).status in {"partial", "failed"}
+    assert [seen.uid for seen in site.contents(site.snapshot("anna"))["INBOX"] if seen.flags] == [3]
+
+
 def test_flags_that_changed_before_a_run_was_cut_short_are_still_learned_by_the_next(site: Site) -> None:
     """The cut run knew the mailbox's new HIGHESTMODSEQ, and not yet what had changed up to it."""
 

@@ -187,6 +187,18 @@ def test_a_nil_body_is_a_failure_of_that_message_alone() -> None:
     assert [(f.uid, f.reason) for f in got if f.octets is None] == [(5, "the server gives no content for this message")]
 
 
+@pytest.mark.parametrize("word", [b"word", b"{5}", b"12", b"(a b)", b"{99999999999}"])
+def test_a_bare_word_is_not_taken_for_a_message(word: bytes) -> None:
+    def answer(command: str) -> Iterator[bytes]:
+        for uid in uids_of(command):
+            yield b"* 3 FETCH (UID 3 BODY[] " + word + b")\r\n" if uid == 3 else body(uid, b"mail")
+        yield b"TAG OK done\r\n"
+
+    with scripted_session({"UID FETCH": [answer]}) as (session, _):
+        found = {uid: octets for uid, octets, _ in session.messages([2, 3, 4])}
+    assert found == {2: b"mail", 3: None, 4: b"mail"}
+
+
 def test_a_message_that_fails_once_is_asked_for_again() -> None:
     with scripted_session({r"UID FETCH .* \(UID BODY": [batch(2), batch()], "UID FETCH": [batch()]}) as (session, _):
         got, error = drain(session, list(MAILS))
