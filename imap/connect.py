@@ -66,7 +66,7 @@ def connect(endpoint: Endpoint, *, timeout: float, pace: Pace | None = None) -> 
             assert context is not None
             wire = _start_tls(client, wire, endpoint, context, timeout=timeout, pace=pace)
         check_fingerprint(client.socket(), endpoint)
-    except (OSError, ValueError, imaplib.IMAP4.error, IMAPClientError) as error:
+    except (OSError, ValueError, MemoryError, OverflowError, imaplib.IMAP4.error, IMAPClientError) as error:
         _close(client)
         raise explain(error, endpoint, timeout) from None
     except ImapError:
@@ -151,6 +151,8 @@ def explain(error: Exception, endpoint: Endpoint, timeout: float) -> ImapError: 
             )
         case ConnectionRefusedError():
             return CannotConnect(f"{place} refuses connections", hint="is the IMAP server running, and the port right?")
+        case MemoryError() | OverflowError():  # a greeting with a literal of any size, which imaplib believes
+            return _not_welcome(Exception(), place)
         case imaplib.IMAP4.error() | IMAPClientError():
             return _not_welcome(error, place)
         case OSError():

@@ -41,9 +41,9 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `name` is the decoded name with the server's own `delimiter`; `raw` the octets the server listed. `rows` and
     `flags` are None for a mailbox without messages. `failed` lists UIDs the server would not give, or told too little
-    of. `acl` pairs identifiers with rights (RFC 4314), `rights` are the account's own where the list is not its to see, `metadata`
-    pairs annotations with their octets (RFC 5464). `namespace` is empty for the account's own mailboxes, else whose it
-    is (RFC 2342), and `namespace_prefix` then what the server puts before the names there.
+    of. `acl` pairs identifiers with rights (RFC 4314), `rights` are the account's own where the list is not its to see,
+    `metadata` pairs annotations with their octets (RFC 5464). `namespace` is empty for the account's own mailboxes,
+    else whose it is (RFC 2342), and `namespace_prefix` then what the server puts before the names there.
     """
 
     name: str
