@@ -160,7 +160,10 @@ def dishonest(site: Copy, case: Case, report: AccountReport) -> str:
         held = site.contents(site.snapshot(case.user))
     for name, mails in held.items():
         known = [*case.truth.get(name, []), *case.before.get(name, [])]
-        strange = [seen for seen in mails if seen not in known]
+        named = {failure.uid for failure in report.failures if failure.mailbox == name}
+        undated = [seen._replace(internaldate="") for seen in known if seen.uid in named]
+        unflagged = [seen._replace(flags=()) for seen in known if seen.uid in named]
+        strange = [seen for seen in mails if seen not in [*known, *undated, *unflagged]]
         if strange:
             return f"{report.status}, but {name} holds what never was: {strange[0]}"
     if report.status == "complete" and held != case.truth:

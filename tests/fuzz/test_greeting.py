@@ -34,9 +34,8 @@ GREETINGS = [
 @pytest.mark.parametrize("end", [b"", HANG_UP])
 def test_no_greeting_breaks_us(greeting: bytes, end: bytes) -> None:
     rules: dict[str, list[Reply]] = {"CAPABILITY": [b"* CAPABILITY IMAP4rev1\r\nTAG OK\r\n"]}
-    with scripted(Script(rules, greeting + end)) as server:
-        with suppress(ImapError):
-            open_session(server.endpoint(), Login(lambda: PASSWORD), timeout=0.3).close()
+    with scripted(Script(rules, greeting + end)) as server, suppress(ImapError):
+        open_session(server.endpoint(), Login(lambda: PASSWORD), timeout=0.3).close()
 
 
 @pytest.mark.parametrize("answer", SPOILERS, ids=range(len(SPOILERS)))
@@ -45,6 +44,5 @@ def test_no_answer_before_the_first_mailbox_breaks_us(where: str, answer: bytes)
     rules: dict[str, list[Reply]] = {where: [answer + b"TAG OK\r\n" + HANG_UP]}
     capabilities = b"IMAP4rev1 ENABLE CONDSTORE ID"
     greeting = b"* OK hi\r\n" if "CAPA" in where else b"* OK [CAPABILITY " + capabilities + b"] hi\r\n"
-    with scripted(Script(rules, greeting, capabilities)) as server:
-        with suppress(ImapError):
-            open_session(server.endpoint(), Login(lambda: PASSWORD), timeout=0.3).close()
+    with scripted(Script(rules, greeting, capabilities)) as server, suppress(ImapError):
+        open_session(server.endpoint(), Login(lambda: PASSWORD), timeout=0.3).close()
