@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import smtplib
 import ssl
 import warnings
@@ -58,7 +57,7 @@ class EmailChannel:
     def send(self, message: Message) -> str:
         try:
             with self._connected() as server:
-                refused = server.send_message(_mail(message, self.settings))
+                refused = server.send_message(mail_of(message, self.settings))
         except (UsageTrouble, OSError, ValueError) as error:  # smtplib's errors are OSErrors
             raise NotSent(_reason(error)) from None
         return f"the server refused {len(refused)} of {len(self.settings.to)} recipients" if refused else ""
@@ -89,7 +88,8 @@ class EmailChannel:
         return Origin("SMTP password", email.password_env, file, email.password_command).read()
 
 
-def _mail(message: Message, email: Email) -> EmailMessage:
+def mail_of(message: Message, email: Email) -> EmailMessage:
+    """Return a message as mail."""
     mail = EmailMessage()
     mail["From"] = email.sender
     mail["To"] = ", ".join(email.to)
@@ -149,15 +149,8 @@ class AppriseChannel:
 def _by_apprise(url: str, message: Message) -> None:
     import apprise
 
-    _hush()
     way = apprise.Apprise(asset=apprise.AppriseAsset(app_id="Restante", app_desc="Restante", async_mode=False))
     if not way.add(url):
         raise NotSent("Apprise knows no URL like this one")
     if not way.notify(title=message.subject, body=message.body, body_format="text"):
         raise NotSent("Apprise could not deliver it")
-
-
-def _hush() -> None:
-    """Keep Apprise's own lines out of our output: they may quote its URL, which is a secret."""
-    logger = logging.getLogger("apprise")
-    logger.handlers, logger.propagate = [logging.NullHandler()], False

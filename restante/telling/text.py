@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
 
-from restante.output import count
+from restante.output import count, printable
 from restante.telling.plan import Key, NoticePlan, Trouble
 from restante.telling.troubles import SHOWN
 
@@ -60,7 +60,7 @@ def _subject(groups: Sequence[Sequence[Trouble]], over: Sequence[str]) -> str:
     told = [_headline(group) for group in groups] or over[:1]
     more = (len(groups) or len(over)) - 1
     line = told[0] + (f" (and {count(more, 'thing')} more)" if more > 0 else "")
-    return " ".join(f"[restante] {line}".split())
+    return _plain(f"[restante] {line}")
 
 
 def _part(group: Sequence[Trouble]) -> str:
@@ -160,7 +160,7 @@ def _when(moment: datetime) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def told_lines(troubles: Iterable[Trouble]) -> list[str]:
