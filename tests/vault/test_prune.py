@@ -25,6 +25,7 @@ from vault.ids import ObjectName
 from vault.keyring import add_passphrase
 from vault.prune import PruneRefused
 from vault.rebuild import rebuild_index
+from vault.records import RunRecord, ToldTrouble, rfc3339, write_run
 from vault.stores.local import LocalStore
 from vault.tombstones import write_hold
 from vault.writer import VaultWriter
@@ -376,6 +377,21 @@ def test_a_store_that_falls_silent_ends_a_prune_with_an_error_and_nothing_lost()
         with suppress(StoreUnavailable):
             archive.prune(LAST, Unavailable(after_calls=n))
         archive.assert_sound(read=False)
+
+
+def test_what_people_were_told_last_is_never_pruned() -> None:
+    archive = Archive()
+    archive.backup({1: plain_mail(1)})
+    for what in ("failed", "partial"):
+        now = rfc3339(archive.clock.now())
+        told = {"email": (ToldTrouble("job", "hourly", what, now),)}
+        record = RunRecord(started=now, finished=now, accounts=(), kind="notify", status="complete", told=told)
+        write_run(archive.store, archive.open().ring, record)
+        archive.clock.pass_(hours=1)
+    archive.clock.pass_(days=100)
+    archive.prune_until_settled(LAST)
+    assert [run.told["email"][0].what for run in archive.open().runs() if run.told] == ["partial"]
+    archive.assert_sound()
 
 
 # Vaults of earlier days; readers that go on while one is at work.
