@@ -23,7 +23,7 @@ class RcloneS3(DataServer):
     secret_key: str = field(repr=False)
 
     @classmethod
-    def start(cls, directory: Path | None = None) -> Self:
+    def start(cls, directory: Path | None = None, *, read_only: bool = False) -> Self:
         """Start a server over `directory`, a new one unless given. Raises ServerMissing, ServerFailed."""
         program = find_program(str(Path(sys.executable).parent / "rclone"), "rclone")
         if program is None:
@@ -37,7 +37,8 @@ class RcloneS3(DataServer):
         where = ["--config", str(configuration), "--addr", f"127.0.0.1:{server.port}"]
         # Next to no cache, so that a test may change an object's file under the server; with 0s rclone only spins.
         caches = ["--vfs-cache-mode", "off", "--dir-cache-time", "1ms"]
-        command = [program, "serve", "s3", *where, *caches, str(server.data)]
+        rights = ["--read-only"] if read_only else []
+        command = [program, "serve", "s3", *where, *caches, *rights, str(server.data)]
         server._server = Server(command, [server.port], directory / "rclone.log", {"HOME": str(directory), **keys})
         server._server.start()
         return server

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 from tests.cli.command import assert_one_error
 from tests.cli.serving import Serving
 from tests.corpus import MESSAGES
 from tests.secret import PRIVATE_WORDS, new_secret
-from tests.servers import DovecotServer, deliver
+from tests.servers import DovecotServer, RcloneS3, deliver
 from tests.servers.process import free_ports
 from tests.servers.smtp import Mailroom
 from tests.telling.told import body, by_mail, damaged, run, wrong_password
@@ -197,6 +200,25 @@ def test_suspended_expiry_is_told_and_so_is_that_it_was_acknowledged(
     assert room.subjects == [f"[restante] {user}: over half of the mail is gone at once, so old snapshots are kept"]
     assert run(serving, "prune", "--acknowledge", user).code == 0
     assert f"{user}: snapshots expire again" in body(room)
+
+
+def test_where_the_vault_can_only_be_read_the_work_is_done_and_told_and_a_warning_says_what_follows(
+    serving: Serving, dovecot: DovecotServer, room: Mailroom, tmp_path: Path
+) -> None:
+    s3 = RcloneS3.start(tmp_path / "s3", read_only=True)
+    try:
+        shutil.copytree(serving.vault, s3.data / "bucket")
+        serving.config["vault"]["url"] = f"{s3.vault_url('bucket')}&patience=1"
+        serving.account(dovecot, dovecot.new_user().name, rpo="2h")
+        by_mail(serving, room)
+        serving.write()
+        outcome = serving.command.with_(**s3.environment)("check")
+    finally:
+        s3.stop()
+    assert outcome.code == 0
+    assert len(room.mails) == 1
+    assert "warning: how this run ended can't be written into the vault: " in outcome.err
+    assert "warning: what was told can't be remembered, and may be told again: " in outcome.err
 
 
 def test_a_replica_that_can_not_be_reached_is_told(serving: Serving, dovecot: DovecotServer, room: Mailroom) -> None:
