@@ -69,6 +69,8 @@ def listed_users(loaded: Loaded, server: Server) -> list[str]:
     """Return the users that a server's list, file or command names, each once. Raises UsageTrouble."""
     if server.users_command is not None:
         lines = output_of(server.users_command, f"users of {server.name}")
+        if any("\udc80" <= letter <= "\udcff" for letter in lines):
+            raise UsageTrouble(f"the users of {server.name} are not text in UTF-8", hint="one user a line, in UTF-8")
     elif server.users_file is not None:
         try:
             lines = loaded.path(server.users_file).read_text(encoding="utf-8")

@@ -135,6 +135,7 @@ def test_roles_and_globs_choose_the_mailboxes(company: Company, dovecot: Dovecot
     [
         ({"users_command": "false"}, "users of mail failed"),
         ({"users_command": "true"}, "nothing names a user of mail"),
+        ({"users_command": "printf '\\377\\n'"}, "the users of mail are not text in UTF-8"),
         ({"users_file": "absent"}, "cannot read the users of mail"),
     ],
 )
