@@ -384,8 +384,10 @@ def test_what_people_were_told_last_is_never_pruned() -> None:
     archive.backup({1: plain_mail(1)})
     for what in ("failed", "partial"):
         now = rfc3339(archive.clock.now())
-        told = {"email": (ToldTrouble("job", "hourly", what, now),)}
-        record = RunRecord(started=now, finished=now, accounts=(), kind="notify", status="complete", told=told)
+        standing = (ToldTrouble("job", "hourly", what, now),)
+        record = RunRecord(
+            started=now, finished=now, accounts=(), kind="notify", status="complete", told={"email": standing}
+        )
         write_run(archive.store, archive.open().ring, record)
         archive.clock.pass_(hours=1)
     archive.clock.pass_(days=100)
