@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from imap.errors import Refused
+from imap.errors import ImapError
 from imap.model import Endpoint, Login
 from imap.sieve import Script, open_sieve
 from restore.model import Alteration, PlannedScript, RestoreFailure
@@ -27,21 +27,26 @@ class ScriptTarget:
             return session.scripts()
 
     def put(self, planned: Sequence[PlannedScript]) -> tuple[list[Alteration], list[RestoreFailure]]:
-        """Store scripts as planned; say what became otherwise, and what the server refused. Raises ImapError."""
+        """Store scripts as planned; say what became otherwise, and what could not be stored."""
         altered: list[Alteration] = []
         failed: list[RestoreFailure] = []
-        with open_sieve(self.endpoint, self.login, timeout=self.timeout) as session:
-            for one in planned:
-                try:
-                    if one.store:
-                        session.put(one.name, one.octets)
-                    if one.activate:
-                        session.activate(one.name)
-                except Refused as refused:
-                    failed.append(RestoreFailure(f"Sieve script {one.kept}", None, refused.message))
-                    continue
-                altered += [Alteration(f"Sieve script {one.kept}", None, one.reason)] if one.reason else []
+        for one in planned:
+            place = f"Sieve script {one.kept}"
+            try:
+                self._store(one)
+            except ImapError as error:
+                failed.append(RestoreFailure(place, None, error.message))
+            else:
+                altered += [Alteration(place, None, one.reason)] if one.reason else []
         return altered, failed
+
+    def _store(self, planned: PlannedScript) -> None:
+        """Store one script on a connection of its own, so that one over which it breaks costs no other."""
+        with open_sieve(self.endpoint, self.login, timeout=self.timeout) as session:
+            if planned.store:
+                session.put(planned.name, planned.octets)
+            if planned.activate:
+                session.activate(planned.name)
 
 
 def plan_scripts(kept: Sequence[SieveScript], there: Sequence[Script], *, activate: bool) -> tuple[PlannedScript, ...]:

@@ -146,3 +146,34 @@ def test_scripts_need_a_server_and_activating_needs_scripts(ready: Command, tmp_
     to = ("restore", "anna", "--to", f"eml:{tmp_path / 'mail'}")
     assert_one_error(ready(*to, "--activate-sieve"), 2, "--activate-sieve")
     assert_one_error(ready(*to, "--sieve", "imap://x"), 2, "ManageSieve")
+
+
+def test_a_whole_servers_scripts_come_and_go_with_one_credential(
+    ready: Command, start_dovecot: Callable[..., DovecotServer]
+) -> None:
+    place = dovecot_with_sieve(start_dovecot)
+    assert isinstance(place.server, DovecotServer)
+    users = [new_user(place) for _ in range(2)]
+    for number, user in enumerate(users):
+        with place.open(user) as sieve:
+            sieve.put("sort", KEEP + b"# %d\n" % number)
+    master = place.server.master
+    url = f"imap://{master.name}@127.0.0.1:{place.server.port}?tls=off&master=*"
+    server = {
+        "name": "mail",
+        "url": url,
+        "password_env": "MASTER",
+        "sieve": place.url,
+        "users": [u.name for u in users],
+    }
+    config = {"vault": {"url": ready.env["RESTANTE_VAULT"]}, "servers": [server]}
+    (ready.cwd / "restante.yaml").write_text(yaml.safe_dump(config))
+    ready.with_(MASTER=master.password).well("backup")
+    for user in users:
+        with place.open(user) as sieve:
+            sieve.do(b'DELETESCRIPT "sort"')
+    restorer = restoring(ready, master)
+    restorer.well("restore", "--all", "--to", url, "--sieve", place.url)
+    for number, user in enumerate(users):
+        with place.open(user) as sieve:
+            assert sieve.scripts() == {"sort": KEEP + b"# %d\n" % number}

@@ -35,14 +35,15 @@ class RawSieve:
     def _answer(self) -> list[bytes]:
         told: list[bytes] = []
         while line := self._file.readline():
-            if literal := re.search(rb"\{(\d+)\+?\}\r\n$", line):
-                told.append(self._file.read(int(literal[1])))
-            elif line.startswith(b"OK"):
-                return told
-            elif line.startswith((b"NO", b"BYE")):
-                raise AssertionError(line + b"".join(told))
-            else:
-                told.append(line.strip())
+            literal = re.search(rb"\{(\d+)\+?\}\r\n$", line)
+            octets = self._file.read(int(literal[1])) if literal else b""
+            if line.startswith((b"OK", b"NO", b"BYE")):
+                if literal:
+                    self._file.readline()
+                if line.startswith(b"OK"):
+                    return told
+                raise AssertionError(line + octets)
+            told.append(octets if literal else line.strip())
         raise AssertionError("the server hung up")
 
     def put(self, name: str, script: bytes, *, active: bool = False) -> None:
