@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 import msgspec
 
 from backup.budget import Allowance, Budget
 from backup.draft import MailboxDraft, bare_mailbox, moved_mailbox, with_belongings
-from backup.links import Links
+from backup.links import Links, numbering
 from backup.model import AccountReport, BackupOptions, Outcome, SourceAccount
 from backup.patience import Interrupted, PatientSession
 from backup.plan import MailboxPlan, SyncPlan, count_alarm, plan_sync
@@ -20,7 +21,9 @@ from backup.windows import isolate, read_window, read_windows
 from imap.belongings import SERVER, Belongings
 from imap.errors import ImapError
 from imap.model import ListedMailbox
-from imap.session import Session, open_session
+from imap.pop import Numbering, open_pop
+from imap.session import open_session
+from imap.source import SourceSession
 from vault.clock import Progress
 from vault.columns import ColumnError
 from vault.errors import Damage
@@ -66,6 +69,7 @@ class AccountRun:
         self._tree: Tree | None = None
         self._distrusted: set[str] = set()
         self._hollow = False
+        self._notes: tuple[str, ...] = ()
         self._prefix = ""
         self._belongings: dict[bytes, Belongings] = {}
         self._looked = False
@@ -160,18 +164,21 @@ class AccountRun:
         return False
 
     def _new_session(self) -> PatientSession:
-        def connect() -> Session:
-            return open_session(
-                self.source.endpoint,
-                self.source.login,
-                timeout=self._options.timeout_seconds,
-                pace=self.source.pace,
-            )
+        def connect() -> SourceSession:
+            source, timeout = self.source, self._options.timeout_seconds
+            if source.endpoint.protocol == "pop3":
+                return open_pop(source.endpoint, source.login, self._numbering, timeout=timeout, pace=source.pace)
+            return open_session(source.endpoint, source.login, timeout=timeout, pace=source.pace)
 
         session = PatientSession(connect, patience=self._options.patience_seconds, stop=self._stop)
         with self._lock:
             self._sessions.append(session)
         return session
+
+    @cached_property
+    def _numbering(self) -> Numbering:
+        """The UIDs of a POP3 server's messages; one for all connections of the run."""
+        return numbering(self._vault, self._vault.ring.account_id(self.source.account), self._tree)
 
     def _octets_in(self) -> int:
         with self._lock:
@@ -179,6 +186,7 @@ class AccountRun:
 
     def _look(self, session: PatientSession) -> None:
         listing = session.run(lambda opened: opened.look(self.source.namespaces))
+        self._notes = session.run(lambda opened: opened.notes)
         if not listing:
             hint = "nothing was changed in the vault; look at the server"
             raise ImapError("the server lists no mailbox at all, not even INBOX", hint=hint)
@@ -199,7 +207,7 @@ class AccountRun:
             return ""
         if self._tree is not None and self._tree.prefix:
             return self._tree.prefix
-        return session.run(Session.namespaces).personal[0].prefix.decode("latin-1")
+        return session.run(lambda opened: opened.namespaces()).personal[0].prefix.decode("latin-1")
 
     def _read_all(self, main: PatientSession, checkpoint: Callable[[], None]) -> None:
         """Open each changed mailbox; read small changes at once and large ones over several connections."""
@@ -223,10 +231,14 @@ class AccountRun:
         for plan in changed:
             work.extend(self._open(main, plan, reading))
             checkpoint()
-        helpers = [
-            self._new_session() for _ in range(min(self.source.connections or self._options.connections, len(work)) - 1)
-        ]
+        helpers = [self._new_session() for _ in range(min(self._connections, len(work)) - 1)]
         read_windows(main, helpers, work, checkpoint)
+
+    @property
+    def _connections(self) -> int:
+        if self.source.endpoint.protocol == "pop3":
+            return 1  # a POP3 session has the mailbox to itself (RFC 1939 §4)
+        return self.source.connections or self._options.connections
 
     def _ask_belongings(self, main: PatientSession) -> None:
         """Ask for access lists and annotations, of quiet mailboxes too: nothing else tells that they changed."""
@@ -293,7 +305,7 @@ class AccountRun:
         shrunk = count_alarm(self._previous.messages, messages) if self._previous and self._ended else None
         damaged = (f"{name} is damaged; the account was read again from the start" for name in self._distrusted)
         hollow = ("the store lost mail of this account; all of it was read again",) if self._hollow else ()
-        return (*damaged, *hollow, *self._plan.alarms, *([shrunk] if shrunk else ()))
+        return (*damaged, *hollow, *self._notes, *self._plan.alarms, *([shrunk] if shrunk else ()))
 
     def _stands(self, draft: SnapshotDraft) -> bool:
         before = self._previous

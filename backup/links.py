@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import partial
 
 from imap.model import Facts
+from imap.pop import Numbering
 from vault.ids import AccountId, BlobId
 from vault.model import MessageRow, Tree
 from vault.table import message_table
@@ -13,6 +15,13 @@ from vault.vault import Vault
 from vault.writer import VaultWriter
 
 _BATCH = 1000
+
+
+def numbering(vault: Vault, account: AccountId, previous: Tree | None) -> Numbering:
+    """Return the UIDs that an account's messages have by their UIDLs, for a server that knows no others."""
+    box = next(iter(previous.mailboxes), None) if previous else None
+    known = {row.server_id: row.uid for row in vault.rows(box) if row.server_id} if box else {}
+    return Numbering(known, box.uidnext if box else 1, partial(vault.ring.server_id_hash, account, "UIDL"))
 
 
 class Links:

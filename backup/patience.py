@@ -10,7 +10,7 @@ from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from imap.errors import ImapError, Throttled
-from imap.session import Session
+from imap.source import SourceSession
 
 ResultT = TypeVar("ResultT")
 
@@ -29,11 +29,11 @@ class PatientSession:
     told at once.
     """
 
-    def __init__(self, connect: Callable[[], Session], *, patience: float, stop: threading.Event) -> None:
+    def __init__(self, connect: Callable[[], SourceSession], *, patience: float, stop: threading.Event) -> None:
         self._connect = connect
         self._patience = patience
         self._stop = stop
-        self._session: Session | None = None
+        self._session: SourceSession | None = None
         self._ever_connected = False
         self._last_progress = time.monotonic()
         self._tries = 0
@@ -55,7 +55,7 @@ class PatientSession:
         self._last_progress = time.monotonic()
         self._tries = 0
 
-    def run(self, work: Callable[[Session], ResultT]) -> ResultT:
+    def run(self, work: Callable[[SourceSession], ResultT]) -> ResultT:
         """Do work with an open session, again and again where a new connection may help.
 
         Raises Interrupted, an ImapError that trying again can't cure, or the last one when patience ends.
@@ -74,9 +74,9 @@ class PatientSession:
                 self.progress()
                 return result
 
-    def _connected(self) -> Session:
+    def _connected(self) -> SourceSession:
         """Connect in a thread of its own, which is left behind when we are told to stop: the server may be silent."""
-        found: Future[Session] = Future()
+        found: Future[SourceSession] = Future()
 
         def connect() -> None:
             try:

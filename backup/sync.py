@@ -11,7 +11,7 @@ from backup.links import Links
 from backup.patience import Interrupted
 from backup.plan import HIGHEST_UID, Ranges, expand, plan_catch_up, subtract, windows
 from imap.model import GONE, Facts, Opened
-from imap.session import Session
+from imap.source import SourceSession
 from vault.clock import Progress
 from vault.model import Flags, MessageRow
 from vault.packer import Share
@@ -44,7 +44,7 @@ class Reading:
     stopped: Callable[[], bool]
 
 
-def open_mailbox(session: Session, draft: MailboxDraft) -> list[Ranges]:
+def open_mailbox(session: SourceSession, draft: MailboxDraft) -> list[Ranges]:
     """Open a mailbox, note what is gone or re-flagged, and return windows of UIDs to read, newest first."""
     plan = draft.plan
     before = plan.before if plan.action == "catch up" else None
@@ -62,7 +62,7 @@ def open_mailbox(session: Session, draft: MailboxDraft) -> list[Ranges]:
     return found
 
 
-def _all_uids(session: Session, opened: Opened) -> Iterable[tuple[int, int]]:
+def _all_uids(session: SourceSession, opened: Opened) -> Iterable[tuple[int, int]]:
     return session.uids(1, _last(opened)) if opened.exists else ()
 
 
@@ -71,7 +71,7 @@ def _last(opened: Opened) -> int:
     return opened.uidnext - 1 if opened.uidnext else HIGHEST_UID
 
 
-def _catch_up(session: Session, draft: MailboxDraft, opened: Opened) -> list[tuple[int, int]]:
+def _catch_up(session: SourceSession, draft: MailboxDraft, opened: Opened) -> list[tuple[int, int]]:
     """Bring the draft's old rows up to date; return the UIDs that it lacks."""
     before = draft.plan.before
     assert before is not None
@@ -106,7 +106,7 @@ def _drop_gone(draft: MailboxDraft, listed: list[tuple[int, int]], opened: Opene
         draft.remove([uid for uid, _ in draft.known_flags() if uid not in present])
 
 
-def _scan(session: Session, draft: MailboxDraft, opened: Opened) -> list[tuple[int, int]]:
+def _scan(session: SourceSession, draft: MailboxDraft, opened: Opened) -> list[tuple[int, int]]:
     """Compare every UID and flag with the draft's rows; return the UIDs that it lacks."""
     now: dict[int, Flags] = dict(session.flags(1, _last(opened))) if opened.exists else {}
     gone, changed, known = [], [], set()
@@ -146,7 +146,7 @@ class WindowReader:
         self._breaks = 0
         self._on_progress: Callable[[], None] = lambda: None
 
-    def read(self, session: Session, progress: Callable[[], None]) -> None:
+    def read(self, session: SourceSession, progress: Callable[[], None]) -> None:
         """Link what the vault has, fetch the rest; `progress` is called for each. Raises ImapError, Interrupted."""
         self._on_progress = progress
         if self._reading.allowance.exhausted:
@@ -169,7 +169,7 @@ class WindowReader:
         else:
             self.draft.problem(self._reading.allowance.reason)
 
-    def _fetch_allowed(self, session: Session, to_fetch: list[Facts]) -> bool:
+    def _fetch_allowed(self, session: SourceSession, to_fetch: list[Facts]) -> bool:
         """Fetch as many messages as the account's day allows; say whether that was all."""
         allowance, sizes = self._reading.allowance, [fact.size for fact in to_fetch]
         count = allowance.claim(sizes)
@@ -189,7 +189,7 @@ class WindowReader:
         self._lack(first, "the connection breaks whenever this message is read")
         return to_fetch[1:]
 
-    def _account_for_silence(self, session: Session, facts: dict[int, Facts]) -> None:
+    def _account_for_silence(self, session: SourceSession, facts: dict[int, Facts]) -> None:
         """UIDs without an answer are gone, or the server keeps something from us: ask which."""
         silent = [uid for uid in self._left if uid not in facts]
         if not silent:
@@ -211,16 +211,17 @@ class WindowReader:
         self._reading.tally.linked += 1
         return True
 
-    def _fetch(self, session: Session, facts: Sequence[Facts]) -> None:
+    def _fetch(self, session: SourceSession, facts: Sequence[Facts]) -> None:
         by_uid = {fact.uid: fact for fact in facts}
         sizes = {fact.uid: fact.size for fact in facts}
-        for uid, octets, reason in session.messages(list(by_uid), sizes=sizes):
+        for uid, octets, reason, came in session.messages(list(by_uid), sizes=sizes):
             if self._reading.stopped():
                 raise Interrupted
             if octets is None:
                 self._lack(uid, reason)
             else:
-                self._store(by_uid[uid], octets)
+                fact = by_uid[uid]
+                self._store(fact._replace(internaldate=fact.internaldate or came), octets)
 
     def _lack(self, uid: int, reason: str) -> None:
         if reason == GONE:

@@ -28,6 +28,7 @@ class Endpoint:
     fingerprint: str | None = None
     acting_as: str | None = None
     master_form: str | None = None
+    protocol: Literal["imap", "pop3"] = "imap"
 
     @property
     def account(self) -> str:
@@ -105,11 +106,15 @@ class Facts(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """One message's exact octets; None where the server would not give them, with its words in `reason`."""
+    """One message's exact octets; None where the server would not give them, with its words in `reason`.
+
+    `internaldate` is when it came, where only the message itself can tell.
+    """
 
     uid: int
     octets: bytes | None
     reason: str = ""
+    internaldate: str = ""
 
 
 GONE = "gone"

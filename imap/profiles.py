@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-ServerIdKind = Literal["EMAILID", "X-GM-MSGID", "X-GUID", ""]
+ServerIdKind = Literal["EMAILID", "X-GM-MSGID", "X-GUID", "UIDL", ""]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ class Session:
         self.profile = profile
         self.has_condstore = bool(capabilities & {"CONDSTORE", "QRESYNC"})
         self.has_qresync = "QRESYNC" in capabilities and "ENABLE" in capabilities
+        self.notes: tuple[str, ...] = ()
         self.opened: bytes | None = None
         """The raw name of the mailbox that is open."""
         self._wire = wire

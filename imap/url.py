@@ -1,4 +1,4 @@
-"""Source and target URLs: `imaps://alice@example.org@mail.example.org:993?ca=/etc/ca.pem`."""
+"""Source and target URLs: `imaps://alice@example.org@mail.example.org:993?ca=/etc/ca.pem`, or `pop3s://`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from urllib.parse import unquote
 from imap.errors import BadUrl
 from imap.model import Endpoint, TlsMode
 
-_PORTS = {"imaps": 993, "imap": 143}
+_PORTS = {"imaps": 993, "imap": 143, "pop3s": 995, "pop3": 110}
 _KEYS = {"tls", "ca", "fingerprint", "as", "master"}
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]]*)(?::(?P<port>\d*))?")
 _FORM = "imaps://user@host[:port]"
 
 
 def parse_url(url: str) -> Endpoint:
-    """Return what an `imaps://` or `imap://` URL names. Raises BadUrl, whose text never repeats a password.
+    """Return what an `imaps://`, `imap://`, `pop3s://` or `pop3://` URL names.
+
+    Raises BadUrl, whose text never repeats a password.
 
     The user is everything up to the last `@` before the host, percent-encoding undone. Options: `tls=off`, `ca=FILE`,
     `fingerprint=SHA256`, `as=USER`, `master=*`.
@@ -50,6 +52,7 @@ def parse_url(url: str) -> Endpoint:
         fingerprint=_fingerprint(options, host),
         acting_as=options.get("as"),
         master_form=_master(options, host),
+        protocol="pop3" if scheme.startswith("pop3") else "imap",
     )
 
 
@@ -92,11 +95,12 @@ def _decoded(text: str, host: str) -> str:
 def _tls(scheme: str, options: Mapping[str, str], host: str) -> TlsMode:
     wanted = options.get("tls")
     if wanted is None:
-        return "implicit" if scheme == "imaps" else "starttls"
+        return "implicit" if scheme.endswith("s") else "starttls"
     if wanted != "off":
         raise BadUrl(f"the URL for {host} has tls={wanted}", hint="only tls=off can be said; without it TLS is on")
-    if scheme == "imaps":
-        raise BadUrl(f"the URL for {host} wants TLS and no TLS", hint="write imap://…?tls=off for plain text")
+    if scheme.endswith("s"):
+        hint = f"write {scheme[:-1]}://…?tls=off for plain text"
+        raise BadUrl(f"the URL for {host} wants TLS and no TLS", hint=hint)
     return "off"
 
 

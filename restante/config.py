@@ -351,7 +351,8 @@ class Account(Section):
         description="What the account is called in the vault and on the command line.", examples=["alice@example.org"]
     )
     url: MailUrl = Field(
-        description="imaps://user@host[:993], or imap://user@host[:143] with STARTTLS. Behind `?`: ca=FILE for a "
+        description="imaps://user@host[:993], or imap://user@host[:143] with STARTTLS; pop3s:// and pop3:// "
+        "likewise, for an INBOX without flags. Behind `?`: ca=FILE for a "
         "private CA, fingerprint=SHA256 to pin a certificate, as=USER to act for USER, tls=off for plain text.",
         examples=["imaps://alice@example.org@mail.example.org"],
     )

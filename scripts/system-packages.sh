@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache/servers
 
-dovecot="dovecot-core dovecot-imapd dovecot-managesieved dovecot-sieve util-linux"
+dovecot="dovecot-core dovecot-imapd dovecot-pop3d dovecot-managesieved dovecot-sieve util-linux"
 cyrus="sasl2-bin libsasl2-modules libsasl2-modules-db libical3 libclamav12 libxapian30 libzephyr4 libwrap0 libpcre3 libldap-2.5-0 \
 libpq5 libjansson4 libicu72 libsqlite3-0 libxml2 libbrotli1 libnghttp2-14"
 cyrus_unpacked="cyrus-common cyrus-imapd"

@@ -137,9 +137,9 @@ def _keyed(session: Session, uids: Sequence[int]) -> Iterator[tuple[int, bytes]]
             without.append(header.uid)
         else:
             yield header.uid, key
-    for uid, octets, _ in session.messages(without):
-        if octets is not None:
-            yield uid, body_fingerprint(octets)
+    for fetched in session.messages(without):
+        if fetched.octets is not None:
+            yield fetched.uid, body_fingerprint(fetched.octets)
 
 
 def windows_of(session: Session, raw: bytes) -> list[list[int]]:
@@ -163,5 +163,7 @@ def read_window(session: Session, raw: bytes, window: Sequence[int]) -> list[Rea
     facts = {fact.uid: fact for fact in session.facts(window)}
     found = session.messages(list(facts))
     return [
-        ReadBack(octets, facts[uid].flags, facts[uid].internaldate) for uid, octets, _ in found if octets is not None
+        ReadBack(one.octets, facts[one.uid].flags, facts[one.uid].internaldate)
+        for one in found
+        if one.octets is not None
     ]

@@ -38,7 +38,7 @@ def test_a_url_names_an_account_on_a_server(url: str, endpoint: Endpoint) -> Non
     "url, words",
     [
         ("", "not an IMAP URL"),
-        ("pop3://a@h", "not an IMAP URL"),
+        ("nntp://a@h", "not an IMAP URL"),
         ("imaps://mail.test", "names no user"),
         ("imaps://@mail.test", "names no user"),
         ("imaps://anna@", "names no host"),
