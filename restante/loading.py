@@ -47,15 +47,29 @@ def find_config(given: Path | None) -> Path | None:
     return next((place for place in PLACES if place.is_file()), None)
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's own, with a place for what it fails at: `2026-99-99` looks like a date and is none."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError, IndexError, AttributeError):
+            problem = "a value is not the number, date or octets that it looks like; put it in quotes"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+
 def load_config(file: Path) -> Loaded:
     """Read and validate a configuration; raises ConfigFaults with all that is wrong, in order of lines."""
     text = _read(file)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
+        raw = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, which says where it fails
+        faults = [*_repeated_keys(node), *_contradictions(node, raw)]
     except yaml.YAMLError as error:
         raise ConfigFaults(str(file), [_syntax_fault(error)]) from None
-    faults = [*_repeated_keys(node), *_contradictions(node, raw)]
+    except RecursionError:
+        fault = Fault(1, "", "something in it is nested too deeply, or within itself", "look for `[[[` and `*` aliases")
+        raise ConfigFaults(str(file), [fault]) from None
     config: Config | None = None
     try:
         config = Config.model_validate(raw if raw is not None else {})
