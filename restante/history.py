@@ -74,8 +74,9 @@ def _snapshot_names(vault: Vault) -> dict[AccountId, list[ObjectName]]:
     """Return each account's snapshots, the newest first: their names begin with their time."""
     names: dict[AccountId, list[ObjectName]] = {}
     for info in vault.store.list("snapshots/"):
-        _, account, _ = info.name.split("/")
-        names.setdefault(AccountId(account), []).append(info.name)
+        _, account, *rest = info.name.split("/")
+        if len(rest) == 1:
+            names.setdefault(AccountId(account), []).append(info.name)
     return {account: found[::-1] for account, found in names.items()}
 
 

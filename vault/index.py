@@ -342,7 +342,11 @@ class Index:
 
 
 def _pack_id(name: ObjectName) -> PackId:
-    return PackId(bytes.fromhex(name.rpartition("/")[2]))
+    """Return the id in a name; of a name that is none of ours one that no pack has."""
+    try:
+        return PackId(bytes.fromhex(name.rpartition("/")[2]))
+    except ValueError:
+        return PackId(b"")
 
 
 def open_index(path: Path | None) -> Index:

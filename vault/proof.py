@@ -13,7 +13,7 @@ from vault.errors import Damage
 from vault.ids import ObjectName
 from vault.keyring import is_believed, is_vault_file, read_slot, read_vault_file
 from vault.keys import KeyRing
-from vault.records import open_snapshot
+from vault.records import is_stamped, open_snapshot
 from vault.seal import Kind, open_object
 
 SEALED: dict[str, Kind] = {"index": "I", "runs": "R", "tombstones": "T", "holds": "H"}
@@ -24,7 +24,9 @@ _SLOT = re.compile(r"keys/[a-z0-9][a-z0-9-]{0,63}\.json")
 
 def is_ours(name: ObjectName) -> bool:
     """Say whether version 1 gives an object such a name; whatever else lies about is left alone."""
-    return is_vault_file(name) or any(pattern.fullmatch(name) for pattern in (_HASHED, _RECORD, _SLOT))
+    if _RECORD.fullmatch(name):
+        return is_stamped(name.rpartition("/")[2])
+    return is_vault_file(name) or any(pattern.fullmatch(name) for pattern in (_HASHED, _SLOT))
 
 
 def prove(ring: KeyRing, name: ObjectName, data: bytes) -> None:

@@ -94,6 +94,15 @@ def stamp_of(name: str) -> datetime:
     return datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
+def is_stamped(name: str) -> bool:
+    """Whether the name of a snapshot or record begins with a moment that there is."""
+    try:
+        stamp_of(name)
+    except ValueError:
+        return False
+    return True
+
+
 def rfc3339(moment: datetime) -> str:
     """Return a moment as reports and records carry it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -117,6 +126,7 @@ def seal_record(ring: KeyRing, kind: Kind, name: ObjectName, record: Snapshot | 
 def open_snapshot(ring: KeyRing, name: ObjectName, data: bytes) -> Snapshot:
     """Return the snapshot in an object; raises Damage."""
     snapshot = _decode(open_object(ring.meta_key, ring.vault_id, "S", name, data), Snapshot, name)
+    _insist_on_moments(name, snapshot.time)
     if name != snapshot_name(snapshot.account_id, snapshot.id):
         raise Damage(f"{name} lies under another snapshot's name", object_name=name)
     return snapshot
@@ -124,7 +134,9 @@ def open_snapshot(ring: KeyRing, name: ObjectName, data: bytes) -> Snapshot:
 
 def open_run(ring: KeyRing, name: ObjectName, data: bytes) -> RunRecord:
     """Return the run record in an object; raises Damage."""
-    return _decode(open_object(ring.meta_key, ring.vault_id, "R", name, data), RunRecord, name)
+    record = _decode(open_object(ring.meta_key, ring.vault_id, "R", name, data), RunRecord, name)
+    _insist_on_moments(name, record.started, record.finished)
+    return record
 
 
 def write_run(store: WriteStore, ring: KeyRing, record: RunRecord) -> None:
@@ -143,3 +155,12 @@ def _decode(body: bytes, kind: type[RecordT], name: str) -> RecordT:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError:
         raise Damage(f"{name} can't be read", object_name=name) from None
+
+
+def _insist_on_moments(name: str, *times: str) -> None:
+    try:
+        told = all(datetime.fromisoformat(time).tzinfo for time in times)
+    except ValueError:
+        told = False
+    if not told:
+        raise Damage(f"{name} tells no moment", object_name=name)

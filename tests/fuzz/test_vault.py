@@ -9,11 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.faults import MemoryStore
 from tests.fuzz.parsers import VAULT
+from tests.secret import new_secret
 from vault.columns import ColumnError, ColumnWriter
-from vault.ids import BlobId
+from vault.errors import Damage
+from vault.ids import BlobId, ObjectName, SnapshotId
+from vault.keyring import init_vault
+from vault.model import Snapshot
 from vault.recipe import PLAIN, Stored, encode_recipe, rebuild
+from vault.records import RunRecord, open_run, open_snapshot, seal_record, snapshot_name
+from vault.slots import Passphrase
 from vault.table import message_table
+from vault.vault import open_vault
 
 NUMBER = st.one_of(st.integers(-3, 20), st.integers(-(1 << 63), (1 << 63) - 1))
 COLUMN = st.one_of(
@@ -111,3 +119,21 @@ def test_nodes_that_never_come_to_a_leaf_are_refused(bits: int) -> None:
 
 def test_plain_octets_are_any_octets() -> None:
     assert rebuild(PLAIN + b"\1\2", lambda _: b"") == b"\1\2"
+
+
+@pytest.mark.parametrize("time", ["", "yesterday", "2026-11-23T10:00:00", "2026-99-99T10:00:00Z", "9" * 5000])
+def test_a_record_of_no_moment_is_damage(time: str) -> None:
+    store, secret = MemoryStore(), Passphrase(new_secret())
+    init_vault(store, secret.text)
+    ring = open_vault(store, secret).ring
+    account, moment = ring.account_id("anna"), SnapshotId("20261123T100000Z-00000000")
+    snapshot = Snapshot(
+        id=moment, account="anna", account_id=account, time=time, status="complete", tree=BlobId(bytes(16)),
+        mailboxes=0, messages=0, octets=0, sequence=1, previous="",
+    )  # fmt: skip
+    name = snapshot_name(account, moment)
+    with pytest.raises(Damage):
+        open_snapshot(ring, name, seal_record(ring, "S", name, snapshot))
+    name, run = ObjectName(f"runs/{moment}"), RunRecord(started=time, finished="2026-11-23T10:00:00Z", accounts=())
+    with pytest.raises(Damage):
+        open_run(ring, name, seal_record(ring, "R", name, run))
