@@ -8,8 +8,10 @@ from imap.model import Quota
 from imap.tokens import Response, Value, kind_of, number, tokens
 from imap.wire import Wire
 
-_UNITS = {"STORAGE": 1024, "MESSAGE": 1, "MAILBOX": 1}
+_RESOURCES = {"STORAGE": ("STORAGE", 1024), "MESSAGE": ("MESSAGE", 1), "MAILBOX": ("MAILBOX", 1)}
 """The resources we can foresee the use of, and how much one of their units is (RFC 9208 §5)."""
+# What Cyrus calls them, up to 3.6 at least.
+_RESOURCES["X-NUM-FOLDERS"] = _RESOURCES["MAILBOX"]
 
 
 def inbox_quotas(wire: Wire) -> list[Quota]:
@@ -30,5 +32,6 @@ def _resources(root: str, items: Sequence[Value]) -> Iterator[Quota]:
     for name, used, limit in zip(items[::3], items[1::3], items[2::3], strict=False):
         resource = name.decode("latin-1").upper() if isinstance(name, bytes) else ""
         taken, most = number(used), number(limit)
-        if resource in _UNITS and taken is not None and most is not None:
-            yield Quota(root, resource, taken * _UNITS[resource], most * _UNITS[resource])
+        if resource in _RESOURCES and taken is not None and most is not None:
+            known, unit = _RESOURCES[resource]
+            yield Quota(root, known, taken * unit, most * unit)

@@ -10,7 +10,7 @@ from restore.errors import RestoreTrouble
 from restore.model import RestorePlan
 
 Verdict = Literal["fits", "perhaps", "too little"]
-_NAMES = {"STORAGE": "storage", "MESSAGE": "messages", "MAILBOX": "mailboxes"}
+_NOUNS = {"MESSAGE": ("message", "messages"), "MAILBOX": ("mailbox", "mailboxes")}
 
 
 class NoRoom(RestoreTrouble):
@@ -47,8 +47,8 @@ class Fit:
 
 
 def fits(plan: RestorePlan) -> list[Fit]:
-    """Compare what a plan needs with each quota of its target."""
-    new = {planned.levels for planned in plan.mailboxes if planned.create}
+    """Compare what a plan needs with each quota of its target. What goes to other users' mailboxes is theirs."""
+    new = {planned.levels for planned in plan.mailboxes if planned.create and not planned.namespace}
     most = _sum(plan, vacant_only=False, mailboxes=len(new))
     least = Amount(mailboxes=len(new)) if plan.filters.of_messages else _sum(plan, vacant_only=True, mailboxes=len(new))
     found = []
@@ -60,7 +60,8 @@ def fits(plan: RestorePlan) -> list[Fit]:
 
 
 def _sum(plan: RestorePlan, *, vacant_only: bool, mailboxes: int) -> Amount:
-    sources = [planned.source for planned in plan.mailboxes if planned.vacant or not vacant_only]
+    own = [planned for planned in plan.mailboxes if not planned.namespace]
+    sources = [planned.source for planned in own if planned.vacant or not vacant_only]
     return Amount(sum(s.octets for s in sources), sum(s.messages for s in sources), mailboxes)
 
 
@@ -91,5 +92,5 @@ def describe_fit(fit: Fit) -> str:
 
 def _amount(number: int, quota: Quota) -> str:
     if quota.resource != "STORAGE":
-        return f"{number:,} {_NAMES[quota.resource]}"
+        return f"{number:,} {_NOUNS[quota.resource][number != 1]}"
     return f"{number / 2**20:,.1f} MiB" if number >= 100 << 10 else f"{number / 2**10:,.1f} KiB"

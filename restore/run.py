@@ -148,7 +148,7 @@ class _Run:
     def lacking(self, mailboxes: Sequence[PlannedMailbox]) -> Amount:
         """Count what the target lacks, and send nothing."""
         octets = messages = 0
-        for task in self._tasks(mailboxes):
+        for task in self._tasks([planned for planned in mailboxes if not planned.namespace]):
             octets += sum(row.size for row, _ in task.messages)
             messages += len(task.messages)
         return Amount(octets, messages)

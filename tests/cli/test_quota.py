@@ -93,6 +93,20 @@ def test_an_account_that_holds_most_of_it_already_is_not_refused(
     assert restoring(ready, heir).well(*there).document["accounts"][0]["skipped"] == 3
 
 
+def test_a_limit_on_mailboxes_counts_too(ready: Command, dovecot: DovecotServer, cyrus: CyrusServer) -> None:
+    user, heir = dovecot.new_user().name, cyrus.new_user()
+    cyrus.open(heir.name).close()
+    with RawImap(cyrus.port, cyrus.admin.name, cyrus.admin.password) as imap:
+        imap.do(f"SETQUOTA user/{heir.name} (X-NUM-FOLDERS 2)")
+    for number, name in enumerate(("A", "B", "C")):
+        deliver(dovecot, user, name, [large(number, 100)])
+    backed_up(ready, dovecot, user)
+    outcome = restoring(ready, heir)("restore", user, "--to", cyrus.url(heir.name))
+    assert_one_error(outcome, 3, "needs 3 mailboxes", "1 mailbox left")
+    outcome = restoring(ready, heir)("restore", user, "--to", cyrus.url(heir.name), "--ignore-quota", "--json")
+    assert (outcome.code, len(outcome.document["accounts"][0]["failures"])) == (1, 2)
+
+
 def test_other_mail_in_the_same_mailbox_makes_it_be_counted_and_refused(
     ready: Command, dovecot: DovecotServer, one_mib: tuple[ImapServer, User]
 ) -> None:
