@@ -56,6 +56,9 @@ def open_mailbox(session: SourceSession, draft: MailboxDraft) -> list[Ranges]:
         draft.expect_windows(1, 0)
         return []
     draft.open(opened, start_over=before is None)
+    if opened.cut_to:
+        shown = f"only the newest {opened.cut_to:,} messages of a mailbox"
+        draft.problem(f"the server shows {shown}; older ones may be missing here")
     wanted = list(_all_uids(session, opened)) if before is None else _catch_up(session, draft, opened)
     found = windows(wanted, WINDOW)
     draft.expect_windows(len(found), max((last for _, last in wanted), default=0))
@@ -77,7 +80,7 @@ def _catch_up(session: SourceSession, draft: MailboxDraft, opened: Opened) -> li
     assert before is not None
     catch_up = plan_catch_up(before, opened, condstore=session.has_condstore)
     draft.remove(before.failed)  # some were kept all the same, with half of what there is to know
-    if catch_up.how == "scan":
+    if catch_up.how == "scan" or opened.cut_to:
         return _scan(session, draft, opened)
     first = 1 if before.failed or not before.complete else before.uidnext
     listed = list(session.uids(first, _last(opened))) if opened.exists and first <= _last(opened) else []
@@ -119,6 +122,8 @@ def _scan(session: SourceSession, draft: MailboxDraft, opened: Opened) -> list[t
     if len(now) < opened.exists:
         draft.problem(f"the server counts {opened.exists} messages, but lists {len(now)}")
         gone = []  # a listing that comes short is no proof that anything is gone
+    elif opened.cut_to:
+        gone = [uid for uid in gone if uid > min(now)]  # below that is what newer mail has pushed out of sight
     draft.remove(gone)
     draft.set_flags(changed)
     return _ranges(uid for uid in now if uid not in known)

@@ -80,7 +80,10 @@ class ListedMailbox:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A mailbox opened with EXAMINE or SELECT. `vanished` and `changed` only after a QRESYNC opening."""
+    """A mailbox opened with EXAMINE or SELECT. `vanished` and `changed` only after a QRESYNC opening.
+
+    `cut_to` is how many messages the server shows, the newest, where the mailbox may hold more; else 0.
+    """
 
     uidvalidity: int
     uidnext: int | None
@@ -89,6 +92,7 @@ class Opened:
     permanent_flags: frozenset[str]
     vanished: tuple[tuple[int, int], ...] | None = None
     changed: tuple[tuple[int, tuple[str, ...]], ...] | None = None
+    cut_to: int = 0
 
 
 class Facts(NamedTuple):

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from imap.errors import Refused
 from imap.model import Facts, Headers
+from imap.profiles import Profile
 from imap.refusal import refusal
 from imap.sets import Range, insist_on_uids, parse_ranges, ranges_of, split, write_range, write_set
 from imap.tokens import Response, Status, Value, fetch_attributes, garbage, kind_of, number
@@ -27,12 +28,13 @@ _FIELDS = b"BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)]"
 _FLAGS_LINE = re.compile(
     rb"\* \d+ FETCH \((?:UID (\d{1,10}) FLAGS \(([^()]*)\)|FLAGS \(([^()]*)\) UID (\d{1,10}))(?: MODSEQ \(\d+\))?\)"
 )
+_PAGE = re.compile(rb" PARTIAL \(\S+ ([0-9:,]+)\)", re.IGNORECASE)
 
 UidFlags = tuple[int, tuple[str, ...]]
 _seen_lists: dict[bytes, tuple[str, ...]] = {}
 
 
-def uids(wire: Wire, first: int, last: int | None, *, esearch: bool, whole: bool) -> Iterator[Range]:
+def uids(wire: Wire, first: int, last: int | None, profile: Profile, *, whole: bool) -> Iterator[Range]:
     """Return the UIDs present from `first` to `last` as ascending ranges; `whole` says that this is the whole mailbox.
 
     Where SEARCH gives fewer than the mailbox has, the messages are counted through: some servers cap its answer. So
@@ -40,13 +42,37 @@ def uids(wire: Wire, first: int, last: int | None, *, esearch: bool, whole: bool
     """
     if not wire.exists:
         return iter(())
-    found = _searched(wire, first, last, esearch=esearch)
+    if profile.pages:
+        paged = array("Q", _paged(wire, first, last, profile.most_at_once or _FACTS_AT_ONCE))
+        return _within(ranges_of(paged), first, last)
+    found = _searched(wire, first, last, esearch=profile.esearch)
     searched = _count(found())
-    if searched > wire.exists or (whole and searched < wire.exists):
+    if not profile.uid_only and (searched > wire.exists or (whole and searched < wire.exists)):
         walked = array("Q", _walked(wire))
         if len(walked) > searched or searched > wire.exists:
             return _within(ranges_of(walked), first, last)
     return found()
+
+
+def _paged(wire: Wire, first: int, last: int | None, most: int) -> Iterator[int]:
+    """Yield the UIDs present by pages of so many (RFC 9394 §3.1), each from where the one before ended, up to none.
+
+    By UID and not by position, which every EXPUNGE in between would shift.
+    """
+    count, bound = 0, 2 * wire.exists + most
+    while last is None or first <= last:
+        command = b"UID SEARCH RETURN (PARTIAL 1:%d) UID " % most + _span(first, last)
+        responses, _ = wire.run(command, what="listing the UIDs")
+        found = [m[1] for r in responses if (m := _PAGE.search(r.text)) and kind_of(r)[0] == b"ESEARCH"]
+        pairs = [pair for text in found for pair in _within(parse_ranges(text), first, last)]
+        count += _count(pairs)
+        if not pairs:
+            return
+        if count > bound + wire.exists:
+            raise garbage()
+        for low, high in sorted(pairs):
+            yield from range(max(low, first), high + 1)
+            first = max(first, high + 1)
 
 
 def _searched(wire: Wire, first: int, last: int | None, *, esearch: bool) -> Callable[[], Iterator[Range]]:
@@ -100,27 +126,34 @@ def _checked(status: Status) -> None:
         raise refusal(status, "reading the mailbox")
 
 
-def flags(wire: Wire, first: int, last: int | None, *, esearch: bool, whole: bool) -> Iterator[UidFlags]:
+def _cut_at(status: Status) -> int | None:
+    """Return the lowest UID that a command got to, from the highest down, where the server cut it (RFC 9738 §3)."""
+    words = status.code.split(b" ")
+    return number(words[2]) if status.code_name == "MESSAGELIMIT" and len(words) == 3 else None
+
+
+def flags(wire: Wire, first: int, last: int | None, profile: Profile, *, whole: bool) -> Iterator[UidFlags]:
     r"""Yield (UID, flags) ascending; flags sorted, without `\Recent`."""
     if not wire.exists:
         return
-    if wire.exists <= WINDOW:
+    at_once = min(WINDOW, profile.most_at_once or WINDOW)
+    if wire.exists <= at_once:
         yield from _flags_of_span(wire, (first, last))
         return
-    for span in _spans(uids(wire, first, last, esearch=esearch, whole=whole)):
+    for span in _spans(uids(wire, first, last, profile, whole=whole), at_once):
         yield from _flags_of_span(wire, span)
 
 
-def _spans(pairs: Iterable[Range]) -> Iterator[Range]:
-    """Join ranges to spans of at most WINDOW messages; the holes between cost nothing."""
+def _spans(pairs: Iterable[Range], at_once: int) -> Iterator[Range]:
+    """Join ranges to spans of at most `at_once` messages; the holes between cost nothing."""
     low = high = count = 0
     for first, last in pairs:
         start = first
         while start <= last:
-            take = min(last - start + 1, WINDOW - count)
+            take = min(last - start + 1, at_once - count)
             low = low or start
             high, count, start = start + take - 1, count + take, start + take
-            if count == WINDOW:
+            if count == at_once:
                 yield low, high
                 low = count = 0
     if count:
@@ -128,10 +161,17 @@ def _spans(pairs: Iterable[Range]) -> Iterator[Range]:
 
 
 def _flags_of_span(wire: Wire, span: tuple[int, int | None], modifier: bytes = b"") -> list[UidFlags]:
-    tag = wire.start(b"UID FETCH " + _span(*span) + b" (UID FLAGS)" + modifier, what="reading flags")
     found: dict[int, tuple[str, ...]] = {}
-    _checked(wire.feed(tag, partial(_take_flags, found=found), what="reading flags"))
     first, last = span
+    end = last
+    while end is None or first <= end:
+        tag = wire.start(b"UID FETCH " + _span(first, end) + b" (UID FLAGS)" + modifier, what="reading flags")
+        status = wire.feed(tag, partial(_take_flags, found=found), what="reading flags")
+        _checked(status)
+        lowest = _cut_at(status)
+        if lowest is None or (end is not None and lowest > end):
+            break
+        end = lowest - 1
     return sorted((u, f) for u, f in found.items() if first <= u <= (last or _HIGHEST_UID))
 
 
@@ -194,14 +234,19 @@ def _attributes(wire: Wire, window: Sequence[int], items: bytes) -> list[tuple[i
     """Fetch attributes of some UIDs; one message that the server chokes on does not take the others with it."""
     command = b"UID FETCH " + write_set(window) + b" (" + items + b")"
     found: dict[int, dict[bytes, Value]] = {}
+    rest: Sequence[int] = ()
     try:
-        _checked(wire.feed(wire.start(command, what="reading"), partial(_take, found=found), what="reading messages"))
+        status = wire.feed(wire.start(command, what="reading"), partial(_take, found=found), what="reading messages")
+        _checked(status)
+        if (lowest := _cut_at(status)) is not None:
+            rest = [uid for uid in window if uid < lowest]
     except Refused:
         if len(window) > 1:
             half = len(window) // 2
             return _attributes(wire, window[:half], items) + _attributes(wire, window[half:], items)
     asked = set(window)
-    return sorted((uid, a) for uid, a in found.items() if uid in asked)
+    cut_off = _attributes(wire, rest, items) if 0 < len(rest) < len(window) else []
+    return cut_off + sorted((uid, a) for uid, a in found.items() if uid in asked)
 
 
 def _take(response: Response, found: dict[int, dict[bytes, Value]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -29,7 +30,7 @@ from imap.model import (
 from imap.names import decode_name
 from imap.opening import open_mailbox
 from imap.pace import Pace
-from imap.profiles import Profile, ServerIdKind, choose
+from imap.profiles import Profile, ServerIdKind, choose, to_enable
 from imap.quota import inbox_quotas
 from imap.sets import Range, split, write_set
 from imap.tokens import kind_of, number, tokens
@@ -58,11 +59,11 @@ def open_session(endpoint: Endpoint, login: Login, *, timeout: float = 60, pace:
         if "IMAP4REV2" in capabilities:
             capabilities |= _IN_REV2
         wire.literal_limit = _literal_limit(capabilities)
-        words = _enable(wire, capabilities)
+        words, enabled = _enable(wire, capabilities)
     except BaseException:
         wire.hang_up()
         raise
-    return Session(wire, capabilities, choose(greeting + words, capabilities))
+    return Session(wire, capabilities, choose(greeting + words, capabilities, enabled))
 
 
 class Session:
@@ -164,12 +165,12 @@ class Session:
     def uids(self, first: int = 1, last: int | None = None) -> Iterator[Range]:
         """Return ranges of the UIDs present, ascending."""
         whole = self._is_whole(first, last)
-        return scan.uids(self._wire, first, last, esearch=self._esearch, whole=whole)
+        return scan.uids(self._wire, first, last, self.profile, whole=whole)
 
     def flags(self, first: int = 1, last: int | None = None) -> Iterator[scan.UidFlags]:
         r"""Yield (UID, flags) ascending, flags sorted and without `\Recent`."""
         whole = self._is_whole(first, last)
-        return scan.flags(self._wire, first, last, esearch=self._esearch, whole=whole)
+        return scan.flags(self._wire, first, last, self.profile, whole=whole)
 
     def flags_changed_since(self, modseq: int) -> list[scan.UidFlags]:
         """Return (UID, flags) of what changed after a mod-sequence, ascending. Needs CONDSTORE."""
@@ -230,7 +231,7 @@ class Session:
         """Give messages of the selected mailbox exactly these flags, or with `add` these too. Raises Refused."""
         item = b" +FLAGS.SILENT (" if add else b" FLAGS.SILENT ("
         tail = item + b" ".join(append.sendable(flags)) + b")"
-        for part in split(uids, count=1000):
+        for part in split(uids, count=min(1000, self.profile.most_at_once or 1000)):
             self._wire.run(b"UID STORE " + write_set(part) + tail, what="setting flags")
 
     def abort(self) -> None:
@@ -249,10 +250,6 @@ class Session:
     ) -> None:
         self.close()
 
-    @property
-    def _esearch(self) -> bool:
-        return "ESEARCH" in self.capabilities and self.profile.esearch
-
     def _is_whole(self, first: int, last: int | None) -> bool:
         return first <= 1 and (last is None or last + 1 >= (self._uidnext or _ANY))
 
@@ -269,7 +266,8 @@ class Session:
             known=known,
         )
         self.opened, self._uidnext = raw, opened.uidnext
-        return opened
+        most = self.profile.most_shown
+        return replace(opened, cut_to=most) if 0 < most <= opened.exists else opened
 
     def _try_server_id(self, uid: int) -> None:
         """Ask one message for its id: X-GUID is advertised nowhere, and a wrong guess must not cost a window."""
@@ -281,25 +279,28 @@ class Session:
         self._server_id_tried = True
 
 
-def _enable(wire: Wire, capabilities: frozenset[str]) -> bytes:
-    """Enable mod-sequences before the first mailbox is opened, and ask who the server is, in one round trip.
+def _enable(wire: Wire, capabilities: frozenset[str]) -> tuple[bytes, frozenset[str]]:
+    """Enable what we need before the first mailbox is opened, and ask who the server is, in one round trip.
 
-    What a server answers to ENABLE is not looked at: some enable without saying so.
+    Returns what it says of itself, and what it says to have enabled; iCloud enables mod-sequences without saying so.
     """
     tags = []
-    wanted = b" ".join(c for c in (b"QRESYNC", b"CONDSTORE") if c.decode() in capabilities)
-    if wanted and "ENABLE" in capabilities:
-        tags.append(wire.start(b"ENABLE " + wanted, what="ENABLE"))
+    if wanted := to_enable(capabilities):
+        tags.append(wire.start(b"ENABLE " + " ".join(wanted).encode("ascii"), what="ENABLE"))
     if "ID" in capabilities:
         tags.append(wire.start(b"ID NIL", what="ID"))
     words = b""
+    enabled: set[str] = set()
     for tag in tags:
         for response in wire.collect(tag, what="ENABLE")[0]:
-            if kind_of(response)[0] == b"ID":
+            kind = kind_of(response)[0]
+            if kind == b"ENABLED":
+                enabled.update(response.text.decode("latin-1").upper().split()[2:])
+            elif kind == b"ID":
                 pairs = tokens(response, 5)
                 inner = pairs[0] if pairs else None
                 words += b" ".join(v for v in inner if isinstance(v, bytes)) if isinstance(inner, list) else b""
-    return words
+    return words, frozenset(enabled)
 
 
 def _literal_limit(capabilities: frozenset[str]) -> int:

@@ -46,7 +46,7 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _STATUS = re.compile(
     rb"\S+ (OK|NO|BAD|BYE|PREAUTH)(?: +(?:\[((?:[^\]\"]|\"[^\"]*\")*+)\] ?)?(.*))?", re.IGNORECASE | re.DOTALL
 )
-_FETCH = re.compile(rb"\* \d+ FETCH ", re.IGNORECASE)
+_FETCH = re.compile(rb"\* (?:\d+ FETCH|(\d+) UIDFETCH) ", re.IGNORECASE)
 _UNTAGGED = re.compile(rb"\* (?:(\d+) )?([A-Za-z0-9.-]+)")
 _LONGEST_NUMBER = 19
 _MOST_TOKENS, _DEEPEST = 1_000_000, 100
@@ -111,7 +111,7 @@ def number(value: Value) -> int | None:
 
 
 def fetch_attributes(response: Response) -> dict[bytes, Value] | None:
-    """Return the attributes of a FETCH response, names in capitals; None for any other response."""
+    """Return the attributes of a FETCH or UIDFETCH response (RFC 9586), names in capitals; None for any other."""
     match = _FETCH.match(response.text)
     if match is None:
         return None
@@ -119,7 +119,7 @@ def fetch_attributes(response: Response) -> dict[bytes, Value] | None:
     pairs = parsed[0] if parsed else None
     if not isinstance(pairs, list) or len(pairs) % 2:
         raise garbage()
-    out: dict[bytes, Value] = {}
+    out: dict[bytes, Value] = {b"UID": match[1]} if match[1] else {}
     for name, value in zip(pairs[::2], pairs[1::2], strict=True):
         if not isinstance(name, bytes):
             raise garbage()

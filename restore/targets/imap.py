@@ -114,6 +114,8 @@ class ImapTarget:
 
         def count(session: Session) -> None:
             opened = session.select(box.raw)
+            if opened.cut_to:
+                raise Refused(f"the server shows only {opened.cut_to:,} messages of it: what it holds can't be told")
             box.permanent = opened.permanent_flags
             box.first_new = box.next_new = opened.uidnext or 1
             box.held = fingerprints(session, opened)

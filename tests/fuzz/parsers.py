@@ -10,7 +10,7 @@ from imap.belongings import belongings, set_metadata
 from imap.errors import ImapError
 from imap.model import Endpoint, Login, Outgoing
 from imap.names import decode_name, unique_names
-from imap.profiles import choose
+from imap.profiles import Profile, choose
 from imap.quota import inbox_quotas
 from imap.session import Session, _enable
 from imap.sieve import SieveSession
@@ -104,9 +104,10 @@ SERVER: dict[str, Parser] = {
     "scripts' login": _on_wire(_sieve_log_in),
     "open": _session(NONE, lambda session: session.examine(b"INBOX")),
     "open and catch up": _session(ALL, lambda session: session.examine(b"INBOX", known=(7, 40))),
-    "uids": _on_wire(lambda wire: scan.uids(wire, 1, 20, esearch=False, whole=True)),
-    "uids by range": _on_wire(lambda wire: scan.uids(wire, 1, 20, esearch=True, whole=False)),
-    "flags": _on_wire(lambda wire: scan.flags(wire, 1, 20, esearch=True, whole=True)),
+    "uids": _on_wire(lambda wire: scan.uids(wire, 1, 20, Profile(esearch=False), whole=True)),
+    "uids by range": _on_wire(lambda wire: scan.uids(wire, 1, 20, Profile(), whole=False)),
+    "uids by pages": _on_wire(lambda wire: scan.uids(wire, 1, 20, Profile(most_at_once=7, pages=True), whole=True)),
+    "flags": _on_wire(lambda wire: scan.flags(wire, 1, 20, Profile(), whole=True)),
     "changes": _on_wire(lambda wire: scan.changed_since(wire, 40)),
     "facts": _on_wire(lambda wire: scan.facts(wire, WANTED, b"EMAILID")),
     "headers": _on_wire(lambda wire: scan.headers(wire, WANTED)),

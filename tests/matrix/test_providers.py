@@ -19,10 +19,15 @@ from tests.corpus import plain_mail
 from tests.restore.replay import held, restore, to_server
 from tests.secret import new_secret
 from tests.servers import DovecotServer, ImapServer
-from tests.servers.inprocess import EXCHANGE, GENERIC, GMAIL, InProcessServer
-from tests.servers.inprocess.mail import Provider
+from tests.servers.inprocess import EXCHANGE, GENERIC, GMAIL, ICLOUD, YAHOO, InProcessServer
+from tests.servers.inprocess.mail import TODAY, Provider
+from tests.servers.inprocess.providers import UNAVAILABLE
 from tests.servers.maildir import Mail, deliver
 
+YAHOO_BY_THE_BOOK = replace(
+    YAHOO, name="Yahoo! Inc., by the book", capabilities=f"{YAHOO.capabilities} CONDSTORE QRESYNC MESSAGELIMIT=2"
+)
+"""As its documents say it is, but with a smaller limit."""
 LONG_LINE = plain_mail(90) + b"x" * 11_000 + b"\r\n"
 Play = Callable[..., InProcessServer]
 
@@ -61,12 +66,15 @@ def mails(*numbers: int, flags: tuple[str, ...] = ()) -> list[Mail]:
     return [Mail(plain_mail(number), flags) for number in numbers]
 
 
-@pytest.mark.parametrize("provider", [GENERIC, EXCHANGE, GMAIL], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "provider", [GENERIC, EXCHANGE, GMAIL, YAHOO, YAHOO_BY_THE_BOOK, ICLOUD], ids=lambda one: one.name
+)
 def test_what_a_provider_holds_goes_to_dovecot_whole_and_costs_nothing_the_second_time(
     provider: Provider, play: Play, site: Site, dovecot: DovecotServer
 ) -> None:
     server = play(provider)
-    user = filled(server, ("INBOX", mails(1, 2, flags=("\\Seen",))), ("Work/2024", mails(3)), ("Empty", []))
+    inbox = provider.inbox
+    user = filled(server, (inbox, mails(1, 2, flags=("\\Seen",))), ("Work/2024", mails(3)), ("Empty", []))
     first = only(site.backup(account(server, user)))
     assert (first.status, first.new_messages, first.failures) == ("complete", 3, ())
     assert site.contents(site.snapshot(user)) == served(server, user)
@@ -76,6 +84,7 @@ def test_what_a_provider_holds_goes_to_dovecot_whole_and_costs_nothing_the_secon
     report = restore(site, site.snapshot(user), to_server(dovecot, heir), verify=True)
     assert (report.status, report.altered) == ("complete", ())
     source, there = held(server, user), held(dovecot, heir)
+    source["INBOX"] = source.pop(inbox)
     assert {name: box for name, box in there.items() if box} == {name: box for name, box in source.items() if box}
 
 
@@ -218,3 +227,191 @@ def test_gmail_s_daily_bandwidth_limit_leaves_a_partial_snapshot_that_the_next_r
     assert any("OVERQUOTA" in f.reason or "bandwidth" in f.reason for f in report.failures), report.failures
     assert only(site.backup(account(server, user))).status == "complete"
     assert site.contents(site.snapshot(user)) == served(server, user)
+
+
+# Yahoo
+
+
+def crowd(server: InProcessServer, user: str, count: int) -> None:
+    """Put so many small messages into the inbox."""
+    mine = server.accounts[user]
+    box = mine.open("INBOX")
+    for number in range(count):
+        mine.store(box, b"Subject: %d\r\n\r\n%d\r\n" % (number, box.uidnext), set(), TODAY)
+
+
+def now_offering(server: InProcessServer, capabilities: str) -> None:
+    """Let a server offer other capabilities, with what it holds."""
+    server.provider = replace(server.provider, capabilities=capabilities, before_login=capabilities)
+    for one in server.accounts.values():
+        one.provider = server.provider
+
+
+def subjects(site: Site, user: str) -> set[bytes]:
+    return {seen.octets for seen in site.contents(site.snapshot(user))["Inbox"]}
+
+
+def test_yahoo_s_cap_makes_a_snapshot_partial_and_uidonly_makes_it_whole(play: Play, site: Site) -> None:
+    server = play(YAHOO)
+    now_offering(server, YAHOO.capabilities.replace("UIDONLY", ""))
+    user = server.new_user().name
+    crowd(server, user, 10_003)
+    report = only(site.backup(account(server, user)))
+    assert (report.status, report.new_messages) == ("partial", 10_000)
+    assert ["only the newest 10,000" in f.reason for f in report.failures] == [True]
+    first = subjects(site, user)
+    # New mail pushes some out of sight: they are not gone, and stay in the snapshots.
+    crowd(server, user, 5)
+    report = only(site.backup(account(server, user)))
+    assert (report.status, report.new_messages) == ("partial", 5)
+    assert first < subjects(site, user)
+    now_offering(server, YAHOO.capabilities)
+    report = only(site.backup(account(server, user)))
+    assert (report.status, report.new_messages, report.failures) == ("complete", 3, ())
+    assert len(subjects(site, user)) == 10_008
+
+
+def test_what_was_deleted_in_sight_of_a_capped_view_is_gone(play: Play, site: Site) -> None:
+    server = play(YAHOO, capabilities=YAHOO.capabilities.replace("UIDONLY", ""))
+    user = server.new_user().name
+    crowd(server, user, 10_001)
+    site.backup(account(server, user))
+    mine = server.accounts[user]
+    mine.expunge(mine.open("INBOX"), {9_000})
+    site.backup(account(server, user))
+    kept = subjects(site, user)
+    assert len(kept) == 10_000
+    assert b"Subject: 8999\r\n\r\n9000\r\n" not in kept
+
+
+def test_mailboxes_larger_than_a_server_s_limit_are_listed_by_pages_and_followed_to_the_end(
+    play: Play, site: Site
+) -> None:
+    server = play(YAHOO_BY_THE_BOOK)
+    user = server.new_user().name
+    crowd(server, user, 11)
+    report = only(site.backup(account(server, user)))
+    assert (report.status, report.new_messages) == ("complete", 11)
+    mine = server.accounts[user]
+    box = mine.open("INBOX")
+    with server.open(user) as imap:
+        imap.do("SELECT Inbox")
+        for uids in ("1:2", "3:4", "5:6", "7:8"):
+            imap.do(f"UID STORE {uids} +FLAGS (\\Seen)")
+    mine.expunge(box, {3, 10})
+    crowd(server, user, 3)
+    report = only(site.backup(account(server, user)))
+    assert (report.status, report.new_messages, report.failures) == ("complete", 3, ())
+    there = [(entry.uid, tuple(sorted(entry.flags)), entry.message.octets) for entry in box.entries]
+    assert [(s.uid, s.flags, s.octets) for s in site.contents(site.snapshot(user))["Inbox"]] == there
+
+
+@pytest.mark.parametrize("capabilities", [YAHOO.capabilities, f"{YAHOO.capabilities} MESSAGELIMIT=3"])
+def test_without_mod_sequences_every_flag_is_compared_within_the_limit(
+    capabilities: str, play: Play, site: Site
+) -> None:
+    server = play(YAHOO, capabilities=capabilities, before_login=capabilities)
+    user = server.new_user().name
+    crowd(server, user, 10)
+    site.backup(account(server, user))
+    box = server.accounts[user].open("INBOX")
+    for entry in box.entries[:4]:
+        entry.flags.add("\\Flagged")
+    assert only(site.backup(account(server, user))).status == "complete"
+    assert [s.flags for s in site.contents(site.snapshot(user))["Inbox"]] == 4 * [("\\Flagged",)] + 6 * [()]
+
+
+def test_a_message_that_yahoo_never_gives_is_named_and_costs_no_other(play: Play, site: Site) -> None:
+    server = play(YAHOO, reluctant=lambda octets: UNAVAILABLE if octets == plain_mail(3) else "")
+    user = filled(server, ("Inbox", mails(1, 2, 3, 4, 5)))
+    report = only(site.backup(account(server, user)))
+    assert (report.status, report.new_messages) == ("partial", 4)
+    assert [(f.mailbox, f.uid, "UNAVAILABLE" in f.reason) for f in report.failures] == [("Inbox", 3, True)]
+
+
+def test_yahoo_s_servererrors_are_waited_out(play: Play, site: Site) -> None:
+    server = play(YAHOO)
+    user = filled(server, ("Inbox", mails(1, 2, 3)), ("Work", mails(4)))
+    slow = play(YAHOO, throttle_each=9)
+    slow.users, slow.accounts = server.users, server.accounts
+    for one in slow.accounts.values():
+        one.provider = slow.provider
+    report = only(site.backup(account(slow, user)))
+    assert (report.status, report.new_messages) == ("complete", 4)
+
+
+def test_a_message_without_a_last_line_end_is_refused_by_yahoo_and_named(
+    play: Play, dovecot: DovecotServer, site: Site
+) -> None:
+    user, server = dovecot.new_user().name, play(YAHOO)
+    deliver(dovecot, user, "INBOX", [*mails(1), Mail(plain_mail(2).rstrip())])
+    site.backup(account(dovecot, user))
+    heir = server.new_user().name
+    for restored in (1, 0):
+        report = restore(site, site.snapshot(user), to_server(server, heir))
+        assert (report.status, report.restored) == ("partial", restored)
+        assert [(f.mailbox, "[CLIENTBUG]" in f.reason or "Additional" in f.reason) for f in report.failures] == [
+            ("INBOX", True)
+        ]
+    assert [octets for octets, _, _ in held(server, heir)["Inbox"]] == [plain_mail(1)]
+
+
+def test_what_is_there_is_seen_whole_as_a_restore_to_yahoo_goes_on(
+    play: Play, dovecot: DovecotServer, site: Site
+) -> None:
+    user, server = dovecot.new_user().name, play(YAHOO_BY_THE_BOOK, shows=4)
+    deliver(dovecot, user, "INBOX", mails(*range(12)))
+    site.backup(account(dovecot, user))
+    heir = server.new_user().name
+    first = restore(site, site.snapshot(user), to_server(server, heir))
+    again = restore(site, site.snapshot(user), to_server(server, heir), verify=True)
+    assert (first.restored, again.restored, again.skipped, again.status) == (12, 0, 12, "complete")
+    assert len(server.accounts[heir].open("INBOX").entries) == 12
+
+
+# iCloud
+
+
+def test_icloud_is_asked_for_bodies_and_lists_in_the_only_ways_that_it_answers(play: Play, site: Site) -> None:
+    server = play(ICLOUD)
+    user = filled(server, ("INBOX", mails(1, 2, 3)))
+    server.heard.clear()
+    assert only(site.backup(account(server, user))).status == "complete"
+    assert not server.commands(r"UID SEARCH RETURN|(UID )?FETCH \S+ \(?RFC822\b(?!\.SIZE)")
+    assert not server.commands(r"FETCH ")
+    enabled, examined = (server.heard.index(server.commands(verb)[0]) for verb in ("ENABLE", "EXAMINE"))
+    assert enabled < examined
+
+
+def test_what_icloud_enabled_without_a_word_is_used(play: Play, site: Site) -> None:
+    server = play(ICLOUD)
+    user = filled(server, ("INBOX", mails(*range(6))))
+    site.backup(account(server, user))
+    mine = server.accounts[user]
+    box = mine.open("INBOX")
+    with server.open(user) as imap:
+        imap.do("SELECT INBOX")
+        imap.do("UID STORE 2 +FLAGS (\\Answered)")
+    mine.expunge(box, {4})
+    server.heard.clear()
+    assert only(site.backup(account(server, user))).status == "complete"
+    assert server.commands(r"EXAMINE \S+ \(QRESYNC")
+    assert not server.commands("UID (SEARCH|FETCH)")
+    seen = site.contents(site.snapshot(user))["INBOX"]
+    assert [(one.uid, one.flags) for one in seen] == [(1, ()), (2, ("\\Answered",)), (3, ()), (5, ()), (6, ())]
+
+
+@pytest.mark.parametrize("provider", [YAHOO, ICLOUD], ids=lambda one: one.name)
+def test_dovecot_s_mail_goes_there_with_its_flags_and_not_twice(
+    provider: Provider, play: Play, dovecot: DovecotServer, site: Site
+) -> None:
+    user, server = dovecot.new_user().name, play(provider)
+    deliver(dovecot, user, "INBOX", [*mails(1, 2, flags=("\\Seen", "\\Flagged")), *mails(3)])
+    deliver(dovecot, user, "Work.2024", mails(4, 5, 6))
+    site.backup(account(dovecot, user))
+    heir = server.new_user().name
+    for run in range(2):
+        report = restore(site, site.snapshot(user), to_server(server, heir), verify=True)
+        assert (report.status, report.restored) == ("complete", 0 if run else 6)
+    there = {name.upper(): box for name, box in held(server, heir).items() if box}
+    assert there == {name.upper().replace(".", "/"): box for name, box in held(dovecot, user).items() if box}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,8 +28,10 @@ class Provider:
     `permanent` are the flags it keeps, `\*` for any keyword, `forgets` those that it loses when APPEND brings them.
     `told_size` is what it says of a message's size, `names` what it says of a mailbox name that it refuses, `takes` of
     a message. `labels`: mailboxes are views of one store, a message that comes again is the same message, and all are
-    in the mailbox of that name. `throttle` is what it says of each so many commands, `most_errors` after how many
-    it hangs up.
+    in the mailbox of that name. `shows` is how many messages of a mailbox a client sees at most, unless it has enabled
+    UIDONLY, `reluctant` what it says instead of giving a message. `quiet` keeps silent about what it enabled, `esearch`
+    says whether its extended SEARCH works, `search_end` ends its plain one. `throttle` is what it says of each so many
+    commands, `most_errors` after how many it hangs up.
     """
 
     name: str
@@ -43,6 +46,12 @@ class Provider:
     takes: Callable[[bytes], str] = lambda _: ""
     folds_case: bool = False
     labels: str = ""
+    inbox: str = "INBOX"
+    shows: int = 0
+    reluctant: Callable[[bytes], str] = lambda _: ""
+    quiet: bool = False
+    esearch: bool = True
+    search_end: str = ""
     throttle: str = ""
     throttle_each: int = 0
     most_errors: int = 0
@@ -51,6 +60,12 @@ class Provider:
     def has(self, capability: str) -> bool:
         """Whether it offers an extension."""
         return capability in self.capabilities.split()
+
+    @property
+    def limit(self) -> int:
+        """Of how many messages it tells in one command (RFC 9738); 0 for any."""
+        found = re.search(r"\bMESSAGELIMIT=(\d+)", self.capabilities)
+        return int(found[1]) if found else 0
 
 
 @dataclass
@@ -82,6 +97,8 @@ class Mailbox:
     uidnext: int = 1
     subscribed: bool = False
     entries: list[Entry] = field(default_factory=list)
+    gone: list[tuple[int, int]] = field(default_factory=list)
+    """When (MODSEQ) which UID was expunged."""
 
 
 class Account:
@@ -94,7 +111,7 @@ class Account:
         self.commands = 0
         self._numbers = count(1_700_000_000)
         self.mailboxes: dict[str, Mailbox] = {}
-        for name, role in (("INBOX", ""), *provider.roles):
+        for name, role in ((provider.inbox, ""), *provider.roles):
             self.make(name).role = role
 
     def find(self, name: str) -> Mailbox | None:
@@ -144,6 +161,12 @@ class Account:
         box.entries.append(entry)
         box.uidnext += 1
         return entry
+
+    def expunge(self, box: Mailbox, uids: set[int]) -> None:
+        """Take messages out of a mailbox."""
+        self.modseq += 1
+        box.gone += [(self.modseq, uid) for uid in sorted(uids)]
+        box.entries = [entry for entry in box.entries if entry.uid not in uids]
 
     def keeps(self, flag: str) -> bool:
         """Whether the provider keeps such a flag."""

@@ -97,3 +97,63 @@ GMAIL = Provider(
     # 2,500 MB a day by IMAP: https://support.google.com/a/answer/1071518; the words: RFC 5530, RFC 9208
     throttle="NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)",
 )
+
+
+_YAHOO = (
+    # Capabilities: https://github.com/zone-eu/wildduck/pull/943; MESSAGELIMIT, CONDSTORE and QRESYNC are in Yahoo's own
+    # documents only: https://senders.yahooinc.com/developer/documentation
+    "IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=XOAUTH2 AUTH=OAUTHBEARER ID MOVE NAMESPACE XYMHIGHESTMODSEQ UIDPLUS LITERAL+ "
+    "CHILDREN UNSELECT X-MSG-EXT OBJECTID IDLE ENABLE UIDONLY X-ALL-MAIL X-UIDONLY LIST-EXTENDED LIST-STATUS "
+    "SPECIAL-USE PARTIAL APPENDLIMIT=41697280"
+)
+YAHOO = Provider(
+    "Yahoo! Inc.",  # the vendor in its ID: https://github.com/MailCore/mailcore2/issues/1445
+    # https://github.com/jstedfast/MailKit/issues/1055
+    greeting="OK IMAP4rev1 Hello",
+    before_login=_YAHOO,
+    capabilities=_YAHOO,
+    # Names and roles: https://developer.yahoo.com/blogs/174023151641
+    inbox="Inbox",
+    roles=(
+        ("Archive", "\\Archive"),
+        ("Bulk Mail", "\\Junk"),
+        ("Draft", "\\Drafts"),
+        ("Sent", "\\Sent"),
+        ("Trash", "\\Trash"),
+    ),
+    # FLAGS in SELECT's answer: https://github.com/jstedfast/MailKit/issues/358
+    permanent=(*SYSTEM, "$Forwarded", "$Junk", "$NotJunk"),
+    # Only 10,000 messages of a mailbox, unless UIDONLY is enabled: https://github.com/djc/imap-proto/pull/198,
+    # https://github.com/rustmailer/bichon/issues/271. That it is the newest ones is our guess.
+    shows=10_000,
+    # A blank ends SEARCH's answer: https://github.com/ikvk/imap_tools/issues/97
+    search_end=" ",
+    # Without a line end at its end a message is refused: https://github.com/jstedfast/MailKit/issues/251, in the words
+    # of https://github.com/imapsync/imapsync/issues/209
+    takes=lambda octets: (
+        "" if octets.endswith(b"\r\n") else "BAD [CLIENTBUG] Additional arguments found after last expected argument"
+    ),
+    # https://github.com/jstedfast/MailKit/issues/1055
+    throttle="NO [SERVERBUG] Server error - Please try again later",
+)
+UNAVAILABLE = "NO [UNAVAILABLE] UID FETCH Server error while fetching messages"
+"""What Yahoo says of single messages, for ever: https://github.com/imapsync/imapsync/issues/119"""
+
+ICLOUD = Provider(
+    "iSCREAM",
+    # https://github.com/jstedfast/MailKit/issues/295
+    greeting="OK [CAPABILITY XAPPLEPUSHSERVICE IMAP4 IMAP4rev1 SASL-IR AUTH=ATOKEN AUTH=PLAIN] iSCREAM ready to rumble "
+    "(15E201-d02dd996912b:14338) mr11p00im-iscream023 [28:1275:08:32:19:74]",
+    before_login="XAPPLEPUSHSERVICE IMAP4 IMAP4rev1 SASL-IR AUTH=ATOKEN AUTH=PLAIN",
+    # Capabilities after login and mailboxes: https://github.com/nextcloud/mail/issues/3401
+    capabilities="XAPPLEPUSHSERVICE IMAP4 IMAP4rev1 CONDSTORE ENABLE QRESYNC QUOTA NAMESPACE UIDPLUS CHILDREN BINARY "
+    "UNSELECT SORT CATENATE URLAUTH LANGUAGE ESEARCH ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES CONTEXT=SEARCH "
+    "CONTEXT=SORT WITHIN SASL-IR SEARCHRES METADATA ID XMSEARCH X-SUN-SORT ANNOTATE-EXPERIMENT-1 X-UNAUTHENTICATE "
+    "X-SUN-IMAP XUM1 MULTISEARCH IDLE LIST-STATUS",
+    roles=(("Archive", ""), ("Deleted Messages", ""), ("Drafts", ""), ("Junk", ""), ("Sent Messages", "")),
+    # Mod-sequences are enabled without a word: https://github.com/lswith/imap-mcp/issues/8
+    quiet=True,
+    # https://github.com/nextcloud/mail/pull/9454. FETCH RFC822 gives nothing, as here of any provider:
+    # https://github.com/modern-email/defects/issues/36
+    esearch=False,
+)

@@ -75,6 +75,7 @@ class Connection:
         self._account: Account | None = None
         self._box: Mailbox | None = None
         self._errors = 0
+        self._uid_only = False
         self._said: list[bytes] = []
 
     def run(self) -> None:
@@ -193,7 +194,8 @@ class Connection:
 
     def _do_enable(self, command: Command) -> None:
         enabled = [word.decode() for word in command.words if self._provider.has(word.decode())]
-        self._say(f"* ENABLED {' '.join(enabled)}")
+        self._uid_only = self._uid_only or "UIDONLY" in enabled
+        self._say(f"* ENABLED {'' if self._provider.quiet else ' '.join(enabled)}")
 
     def _do_namespace(self, _: Command) -> None:
         self._say('* NAMESPACE (("" "/")) NIL NIL')
@@ -206,7 +208,7 @@ class Connection:
         for box in self._matching(command.words[1].decode()):
             children = any(other.startswith(f"{box.name}/") for other in self._mine.mailboxes)
             attributes = ["\\HasChildren" if children else "\\HasNoChildren"]
-            attributes += [box.role] if box.role and self._provider.has("SPECIAL-USE") else []
+            attributes += [box.role] if box.role else []
             attributes += ["\\Subscribed"] if "RETURN" in command.text and box.subscribed else []
             self._say(f'* LIST ({" ".join(attributes)}) "/" {_quoted(box.name)}')
             if wants_status and self._provider.has("LIST-STATUS"):
@@ -227,7 +229,7 @@ class Connection:
 
     def _status(self, box: Mailbox, items: str) -> str:
         numbers = {
-            "MESSAGES": len(box.entries), "UIDNEXT": box.uidnext, "UIDVALIDITY": box.uidvalidity, "RECENT": 0,
+            "MESSAGES": len(self._shown(box)), "UIDNEXT": box.uidnext, "UIDVALIDITY": box.uidvalidity, "RECENT": 0,
             "UNSEEN": sum("\\Seen" not in entry.flags for entry in box.entries), "HIGHESTMODSEQ": self._mine.modseq,
         }  # fmt: skip
         told = " ".join(f"{item} {numbers[item]}" for item in items.split())
@@ -249,7 +251,7 @@ class Connection:
         box = self._box = self._mine.open(command.words[0].decode())
         flags = " ".join(flag for flag in self._provider.permanent if flag != "\\*")
         permanent = " ".join(self._provider.permanent) if way == "READ-WRITE" else ""
-        self._say(f"* {len(box.entries)} EXISTS")
+        self._say(f"* {len(self._shown(box))} EXISTS")
         self._say("* 0 RECENT")
         self._say(f"* FLAGS ({flags})")
         self._say(f"* OK [PERMANENTFLAGS ({permanent})] Permanent flags")
@@ -257,7 +259,48 @@ class Connection:
         self._say(f"* OK [UIDNEXT {box.uidnext}] The next unique identifier value")
         if self._provider.has("CONDSTORE"):
             self._say(f"* OK [HIGHESTMODSEQ {self._mine.modseq}]")
+        known = re.search(r"\(QRESYNC \((\d+) (\d+)", command.text)
+        if known and self._provider.has("QRESYNC") and int(known[1]) == box.uidvalidity:
+            self._tell_changes(box, int(known[2]))
         return f"OK [{way}] {command.verb} completed."
+
+    def _tell_changes(self, box: Mailbox, since: int) -> None:
+        """Say what happened since a MODSEQ, as QRESYNC asks (RFC 7162 §3.2.5)."""
+        gone = [str(uid) for modseq, uid in box.gone if modseq > since]
+        if gone:
+            self._say(f"* VANISHED (EARLIER) {','.join(gone)}")
+        for number, entry in enumerate(self._shown(box), 1):
+            if entry.modseq > since:
+                told = f"UID {entry.uid} FLAGS ({' '.join(sorted(entry.flags))}) MODSEQ ({entry.modseq})"
+                self._say(f"{self._about(number, entry)} ({told})")
+
+    def _shown(self, box: Mailbox) -> list[Entry]:
+        """What of a mailbox this client sees."""
+        hidden = bool(self._provider.shows) and not self._uid_only
+        return box.entries[-self._provider.shows :] if hidden else box.entries
+
+    def _about(self, number: int, entry: Entry) -> str:
+        return f"* {entry.uid} UIDFETCH" if self._uid_only else f"* {number} FETCH"
+
+    def _numbers(self) -> None:
+        """Refuse what goes by message numbers where the client has given them up (RFC 9586 §3)."""
+        if self._uid_only:
+            raise Refusal("BAD [UIDREQUIRED] Message numbers are not allowed once UIDONLY is enabled")
+
+    def _done(self, verb: str, found: list[tuple[int, Entry]]) -> tuple[list[tuple[int, Entry]], str]:
+        """Cut what a command is about, from the highest UID down, and say so (RFC 9738 §3)."""
+        limit = self._provider.limit
+        if not limit or len(found) <= limit:
+            return found, f"OK {verb} completed"
+        kept = found[-limit:]
+        return kept, f"OK [MESSAGELIMIT {limit} {kept[0][1].uid}] {verb} completed with {limit} partial results"
+
+    def _do_getquotaroot(self, _: Command) -> None:
+        self._say('* QUOTAROOT INBOX ""')
+        self._say('* QUOTA "" (STORAGE 1 5242880)')
+
+    def _do_getmetadata(self, _: Command) -> None:
+        pass
 
     def _do_unselect(self, _: Command) -> None:
         self._box = None
@@ -266,24 +309,33 @@ class Connection:
 
     # Messages
 
-    def _do_search(self, command: Command) -> None:
-        self._search(command, lambda number, _: number)
+    def _do_search(self, command: Command) -> str:
+        self._numbers()
+        return self._search(command, lambda number, _: number)
 
-    def _do_uid_search(self, command: Command) -> None:
-        self._search(command, lambda _, entry: entry.uid)
+    def _do_uid_search(self, command: Command) -> str:
+        return self._search(command, lambda _, entry: entry.uid)
 
-    def _search(self, command: Command, told: Callable[[int, Entry], int]) -> None:
+    def _search(self, command: Command, told: Callable[[int, Entry], int]) -> str:
         wanted = re.search(r"\bUID ([0-9:*,]+)$", command.text.partition("SEARCH")[2])
         found = self._numbered(wanted[1] if wanted else "1:*", uid=True)
-        numbers = [told(number, entry) for number, entry in found]
+        page = re.search(r"RETURN \(PARTIAL (\d+):(\d+)\)", command.text) if self._provider.has("PARTIAL") else None
+        if page:
+            found = found[int(page[1]) - 1 : int(page[2])]
+        found, words = self._done(command.verb, found)
+        numbers = [str(told(number, entry)) for number, entry in found]
+        if page:
+            everything = f" PARTIAL ({page[1]}:{page[2]} {','.join(numbers) or 'NIL'})"
+        else:
+            everything = f" ALL {','.join(numbers)}" if numbers and self._provider.esearch else ""
         if "RETURN" in command.text:
-            everything = f" ALL {','.join(map(str, numbers))}" if numbers else ""
             self._say(f'* ESEARCH (TAG "{command.tag}") UID{everything}')
         else:
-            self._say(f"* SEARCH {' '.join(map(str, numbers))}".rstrip())
+            self._say(f"* SEARCH {' '.join(numbers)}".rstrip() + self._provider.search_end)
+        return words
 
     def _numbered(self, text: str, *, uid: bool) -> list[tuple[int, Entry]]:
-        entries = self._open.entries
+        entries = self._shown(self._open)
         highest = (entries[-1].uid if uid else len(entries)) if entries else 0
         spans = []
         for item in text.split(","):
@@ -292,44 +344,51 @@ class Connection:
         numbered = enumerate(entries, 1)
         return [(n, e) for n, e in numbered if any(a <= (e.uid if uid else n) <= b for a, b in spans)]
 
-    def _do_fetch(self, command: Command) -> None:
-        self._fetch(command, uid=False)
+    def _do_fetch(self, command: Command) -> str:
+        self._numbers()
+        return self._fetch(command, uid=False)
 
-    def _do_uid_fetch(self, command: Command) -> None:
-        self._fetch(command, uid=True)
+    def _do_uid_fetch(self, command: Command) -> str:
+        return self._fetch(command, uid=True)
 
-    def _fetch(self, command: Command, *, uid: bool) -> None:
+    def _fetch(self, command: Command, *, uid: bool) -> str:
         since = re.search(r"CHANGEDSINCE (\d+)", command.text)
         items = command.text.partition(command.words[0].decode())[2].upper()
-        for number, entry in self._numbered(command.words[0].decode(), uid=uid):
-            if since and entry.modseq <= int(since[1]):
-                continue
-            told = [f"UID {entry.uid}"] if uid or "UID" in items else []
+        wanted = self._numbered(command.words[0].decode(), uid=uid)
+        since_then = [(n, e) for n, e in wanted if since is None or e.modseq > int(since[1])]
+        found, words = self._done(command.verb, since_then)
+        for number, entry in found:
+            told = [f"UID {entry.uid}"] if (uid and not self._uid_only) or "UID" in items else []
             told += [f"FLAGS ({' '.join(sorted(entry.flags))})"] if "FLAGS" in items else []
             told += [f'INTERNALDATE "{entry.date}"'] if "INTERNALDATE" in items else []
             told += [f"RFC822.SIZE {self._provider.told_size(entry.message.octets)}"] if "RFC822.SIZE" in items else []
             told += [f"MODSEQ ({entry.modseq})"] if "MODSEQ" in items or since else []
             told += [f"X-GM-MSGID {entry.message.id}"] if "X-GM-MSGID" in items else []
-            self._fetched(number, told, items, entry)
+            told += [f"EMAILID (M{entry.message.id})"] if "EMAILID" in items else []
+            self._fetched(f"{self._about(number, entry)} ({' '.join(told)}", items, entry)
+        return words
 
-    def _fetched(self, number: int, told: list[str], items: str, entry: Entry) -> None:
-        line = f"* {number} FETCH ({' '.join(told)}"
+    def _fetched(self, line: str, items: str, entry: Entry) -> None:
         fields = re.search(r"BODY(?:\.PEEK)?\[(HEADER\.FIELDS \(([^)]*)\))\]", items)
         if fields:
             self._say(f"{line} BODY[{fields[1]}]", _header(entry.message.octets, fields[2].split()), ")")
         elif "BODY.PEEK[]" in items or "BODY[]" in items:
+            if words := self._provider.reluctant(entry.message.octets):
+                raise Refusal(words)
             self._say(f"{line} BODY[]", entry.message.octets, ")")
         else:
             self._say(f"{line})")
 
-    def _do_uid_store(self, command: Command) -> None:
+    def _do_uid_store(self, command: Command) -> str:
         flags = {word.decode() for word in command.words[3:-1]}
-        for _, entry in self._numbered(command.words[0].decode(), uid=True):
+        found, words = self._done(command.verb, self._numbered(command.words[0].decode(), uid=True))
+        for _, entry in found:
             kept = {flag for flag in flags if self._mine.keeps(flag)}
             way = command.words[1][:1]
             entry.flags = entry.flags | kept if way == b"+" else entry.flags - kept if way == b"-" else kept
             self._mine.modseq += 1
             entry.modseq = self._mine.modseq
+        return words
 
     def _do_uid_copy(self, command: Command) -> None:
         box = self._mine.open(command.words[1].decode())
@@ -338,8 +397,11 @@ class Connection:
 
     def _do_uid_move(self, command: Command) -> None:
         self._do_uid_copy(command)
-        gone = {entry.uid for _, entry in self._numbered(command.words[0].decode(), uid=True)}
-        self._open.entries = [entry for entry in self._open.entries if entry.uid not in gone]
+        self._mine.expunge(self._open, {e.uid for _, e in self._numbered(command.words[0].decode(), uid=True)})
+
+    def _do_uid_expunge(self, command: Command) -> None:
+        found = self._numbered(command.words[0].decode(), uid=True)
+        self._mine.expunge(self._open, {entry.uid for _, entry in found if "\\Deleted" in entry.flags})
 
     def _do_append(self, command: Command) -> str:
         box = self._mine.open(command.words[0].decode())
