@@ -329,7 +329,7 @@ def test_a_message_that_yahoo_never_gives_is_named_and_costs_no_other(play: Play
     assert [(f.mailbox, f.uid, "UNAVAILABLE" in f.reason) for f in report.failures] == [("Inbox", 3, True)]
 
 
-def test_yahoo_s_servererrors_are_waited_out(play: Play, site: Site) -> None:
+def test_yahoo_s_server_errors_are_waited_out(play: Play, site: Site) -> None:
     server = play(YAHOO)
     user = filled(server, ("Inbox", mails(1, 2, 3)), ("Work", mails(4)))
     slow = play(YAHOO, throttle_each=9)
@@ -367,6 +367,22 @@ def test_what_is_there_is_seen_whole_as_a_restore_to_yahoo_goes_on(
     again = restore(site, site.snapshot(user), to_server(server, heir), verify=True)
     assert (first.restored, again.restored, again.skipped, again.status) == (12, 0, 12, "complete")
     assert len(server.accounts[heir].open("INBOX").entries) == 12
+
+
+def test_a_mailbox_that_does_not_show_all_that_it_holds_is_not_restored_into(
+    play: Play, dovecot: DovecotServer, site: Site
+) -> None:
+    user = dovecot.new_user().name
+    server = play(YAHOO, capabilities=YAHOO.capabilities.replace("UIDONLY", ""))
+    deliver(dovecot, user, "INBOX", mails(1))
+    deliver(dovecot, user, "Work", mails(2))
+    site.backup(account(dovecot, user))
+    heir = server.new_user().name
+    crowd(server, heir, 10_001)
+    report = restore(site, site.snapshot(user), to_server(server, heir))
+    assert (report.status, report.restored) == ("partial", 1)
+    assert [(f.mailbox, "shows only 10,000" in f.reason) for f in report.failures] == [("INBOX", True)]
+    assert len(server.accounts[heir].open("INBOX").entries) == 10_001
 
 
 # iCloud
