@@ -48,7 +48,7 @@ def backup(
             report = run_backup(
                 opened, wiring.store, sources, options=options, clock=clock, progress=progress, stop=stop
             )
-        run.recorded = True
+        run.recorded, run.status = True, report.status
     print_json({**_document(report), "vanished": gone}) if as_json else _print(report)
     for name in gone:
         say(f"note: {name} is no longer among the accounts; its snapshots stay")

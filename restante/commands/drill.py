@@ -58,7 +58,7 @@ def drill(
             report = drill_vault(
                 wiring, accounts or [], share=part, to=to, clock=SystemClock(), progress=progress, stop=stop
             )
-        run.recorded = True
+        run.recorded, run.status = True, report.status
     print_json(_document(report)) if as_json else _print(report)
     _tell_troubles(report)
     raise typer.Exit(CODES[report.status])

@@ -79,8 +79,12 @@ class EmailChannel:
         return server
 
     def _context(self) -> ssl.SSLContext:
-        ca = self.settings.ca
-        return ssl.create_default_context(cafile=self.loaded.path(ca) if ca is not None else None)
+        ca = self.loaded.path(self.settings.ca) if self.settings.ca is not None else None
+        try:
+            return ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            why = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+            raise UsageTrouble(f"cannot use the CA {ca}: {why}") from None
 
     def _password(self) -> str:
         email = self.settings

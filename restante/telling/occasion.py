@@ -48,7 +48,8 @@ def telling(wiring: Wiring, kind: Kind, clock: Clock, *, job: str = "") -> Itera
             run.status = "failed"
             _conclude(wiring, kind, job, run, started, clock, error)
         raise
-    _conclude(wiring, kind, job, run, started, clock, None)
+    if run.status != "interrupted":  # whoever stopped it wants it gone, not waiting for a mail server
+        _conclude(wiring, kind, job, run, started, clock, None)
 
 
 def _conclude(
@@ -57,7 +58,7 @@ def _conclude(
     from restante.telling.teller import UNSEEN, Teller, unreachable
 
     try:
-        if not run.recorded and run.status != "interrupted":
+        if not run.recorded:
             record_run(wiring, kind, started, clock.now(), run.status, job=job, check=run.check, error=error)
     except UNSEEN as lost:
         if error is None:

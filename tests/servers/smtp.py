@@ -69,7 +69,7 @@ def _octets(envelope: Envelope) -> bytes:
 
 
 @contextmanager
-def mailroom(directory: Path, sealed: Sealed = "starttls") -> Iterator[Mailroom]:
+def mailroom(directory: Path, sealed: Sealed = "starttls", host: str = "127.0.0.1") -> Iterator[Mailroom]:
     """Run a server for the length of a test; with STARTTLS it demands both that and a login."""
     certificate = make_certificate(directory)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -81,7 +81,7 @@ def mailroom(directory: Path, sealed: Sealed = "starttls") -> Iterator[Mailroom]
         "implicit": {"ssl_context": context, "auth_require_tls": False},
         "plain": {},
     }[sealed]
-    controller = Controller(room, hostname="127.0.0.1", port=room.port, **login, **tls)  # type: ignore[arg-type]
+    controller = Controller(room, hostname=host, port=room.port, **login, **tls)  # type: ignore[arg-type]
     controller.start()
     try:
         yield room

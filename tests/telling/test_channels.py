@@ -81,6 +81,8 @@ def test_a_trial_tells_by_every_channel_and_says_which_took_it(
     "settings, words",
     [
         ({"ca": None}, "certificate is not trusted"),
+        ({"ca": "missing"}, "missing: No such file"),
+        ({"ca": "other"}, "other: no certificates in PEM"),
         ({"password_file": "other"}, "refused user and password (535)"),
         ({"password_file": "missing"}, "cannot read the SMTP password"),
         ({"user": None, "password_file": None}, "refused the message (530)"),
@@ -96,6 +98,14 @@ def test_what_keeps_a_mail_from_going_is_said_in_words(
     assert outcome.code == 3
     assert words in outcome.out
     assert room.mails == []
+
+
+def test_a_certificate_for_another_host_is_not_trusted(serving: Serving, tmp_path: Path) -> None:
+    with mailroom(tmp_path, host="127.0.0.2") as room:
+        by_mail(serving, room, host="127.0.0.2")
+        outcome = run(serving, "notify", "--test")
+    assert outcome.code == 3
+    assert "certificate is not trusted: IP address mismatch" in outcome.out
 
 
 def test_mail_goes_by_tls_from_the_start(serving: Serving, tmp_path: Path) -> None:

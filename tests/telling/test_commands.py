@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 from tests.cli.command import assert_one_error
 from tests.cli.serving import Serving
 from tests.corpus import MESSAGES
+from tests.proxy import cutting_proxy
 from tests.secret import PRIVATE_WORDS, new_secret
 from tests.servers import DovecotServer, RcloneS3, deliver
 from tests.servers.process import free_ports
@@ -219,6 +221,23 @@ def test_where_the_vault_can_only_be_read_the_work_is_done_and_told_and_a_warnin
     assert len(room.mails) == 1
     assert "warning: how this run ended can't be written into the vault: " in outcome.err
     assert "warning: what was told can't be remembered, and may be told again: " in outcome.err
+
+
+def test_a_backup_that_is_told_to_stop_leaves_without_telling_anybody(
+    serving: Serving, dovecot: DovecotServer, room: Mailroom
+) -> None:
+    with cutting_proxy(dovecot.port, [10], stall=True) as proxy:
+        serving.account(dovecot, dovecot.new_user().name, port=proxy.port, rpo="2h")
+        by_mail(serving, room)
+        serving.write()
+        process = serving.command.process("backup")
+        assert proxy.stalled.wait(30)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert room.mails == []
+    assert run(serving, "notify").code == 0
+    assert len(room.mails) == 1
 
 
 def test_a_replica_that_can_not_be_reached_is_told(serving: Serving, dovecot: DovecotServer, room: Mailroom) -> None:
