@@ -240,6 +240,17 @@ def test_a_backup_that_is_told_to_stop_leaves_without_telling_anybody(
     assert len(room.mails) == 1
 
 
+def test_users_who_can_not_be_listed_are_a_failure_that_is_told_once_and_nobody_is_called_gone(
+    serving: Serving, room: Mailroom
+) -> None:
+    by_mail(serving, room)
+    listed = {"url": "imaps://master@127.0.0.1:1", "password_file": "passphrase", "users_command": "false"}
+    serving.config["servers"] = [{"name": "mail", **listed}]
+    assert [run(serving, "backup").code for _ in range(2)] == [2, 2]
+    assert room.subjects == ["[restante] `restante backup` failed"]
+    assert "The error: the command for the users of mail failed with exit code 1" in body(room)
+
+
 def test_a_replica_that_can_not_be_reached_is_told(serving: Serving, dovecot: DovecotServer, room: Mailroom) -> None:
     by_mail(serving, room)
     url = f"s3://nowhere?endpoint_url=http://127.0.0.1:{free_ports(1)[0]}&region=us-east-1&patience=1"
