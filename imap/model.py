@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 NamespaceKind = Literal["", "other", "shared"]
 """Whose a mailbox is (RFC 2342): the user's own, another user's, or shared by all."""
 TlsMode = Literal["implicit", "starttls", "off"]
+Protocol = Literal["imap", "pop3", "lmtp", "smtp"]
 Secret = Callable[[], str]
 """Gives a password or token when asked; nothing keeps it longer than a login."""
 
@@ -28,7 +29,7 @@ class Endpoint:
     fingerprint: str | None = None
     acting_as: str | None = None
     master_form: str | None = None
-    protocol: Literal["imap", "pop3"] = "imap"
+    protocol: Protocol = "imap"
 
     @property
     def account(self) -> str:

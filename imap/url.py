@@ -8,9 +8,13 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from imap.errors import BadUrl
-from imap.model import Endpoint, TlsMode
+from imap.model import Endpoint, Protocol, TlsMode
 
 _PORTS = {"imaps": 993, "imap": 143, "pop3s": 995, "pop3": 110}
+_DELIVERY_PORTS = {"lmtp": 24, "smtp": 25, "smtps": 465}
+_PROTOCOLS: dict[str, Protocol] = {
+    "imaps": "imap", "imap": "imap", "pop3s": "pop3", "pop3": "pop3", "lmtp": "lmtp", "smtp": "smtp", "smtps": "smtp",
+}  # fmt: skip
 _KEYS = {"tls", "ca", "fingerprint", "as", "master"}
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]]*)(?::(?P<port>\d*))?")
 _FORM = "imaps://user@host[:port]"
@@ -24,14 +28,27 @@ def parse_url(url: str) -> Endpoint:
     The user is everything up to the last `@` before the host, percent-encoding undone. Options: `tls=off`, `ca=FILE`,
     `fingerprint=SHA256`, `as=USER`, `master=*`.
     """
-    scheme, separator, rest = url.partition("://")
-    scheme = scheme.lower()
-    if not separator or scheme not in _PORTS:
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme.lower() not in _PORTS:
         raise BadUrl("not an IMAP URL", hint=f"write {_FORM}, or imap:// for a server with STARTTLS")
+    return _parse(url, _PORTS)
+
+
+def parse_delivery_url(url: str) -> Endpoint:
+    """Return what an `lmtp://`, `smtp://` or `smtps://` URL names; its account is the one recipient. Raises BadUrl."""
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme.lower() not in _DELIVERY_PORTS:
+        raise BadUrl("no URL to deliver to", hint="write lmtp://recipient@host[:24], smtp://… or smtps://…")
+    return _parse(url, _DELIVERY_PORTS)
+
+
+def _parse(url: str, ports: Mapping[str, int]) -> Endpoint:
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
     rest, _, query = rest.partition("?")
     authority, _, path = rest.partition("/")
     user, at, location = authority.rpartition("@")
-    host, port = _location(location, _PORTS[scheme])
+    host, port = _location(location, ports[scheme])
     if path:
         raise BadUrl(f"the URL for {host} holds a path", hint="choose mailboxes with --mailbox, not in the URL")
     if not at or not user:
@@ -52,7 +69,7 @@ def parse_url(url: str) -> Endpoint:
         fingerprint=_fingerprint(options, host),
         acting_as=options.get("as"),
         master_form=_master(options, host),
-        protocol="pop3" if scheme.startswith("pop3") else "imap",
+        protocol=_PROTOCOLS[scheme],
     )
 
 

@@ -156,7 +156,7 @@ def _news(account: AccountReport) -> str:
 
 def _restore(room: Room, server: DemoServer) -> None:
     vault = room.open()
-    target = open_target(server.url, lambda _: _login(server))
+    target = open_target(server.url, lambda _: _login(server), room.directory.parent / "ledgers")
     plan = make_plan(vault, vault.find(USER), target, Filters(), Mapping())
     report = execute_restore(vault, plan, target, verify=True, progress=Quiet(), stop=threading.Event())
     _say(f"{report.status} in {duration(report.seconds)}: {count(report.restored, 'message')} restored")

@@ -67,7 +67,7 @@ def _place(cache: Path, to: str | None, plan: DrillPlan) -> Iterator[Callable[[S
         url = to or f"maildir:{stack.enter_context(_directory(cache, plan))}"
         addresses = dict(zip(accounts, many_addresses(url, accounts), strict=True))
 
-        yield lambda snapshot: open_address(addresses[snapshot.account])
+        yield lambda snapshot: open_address(addresses[snapshot.account], cache / "ledgers")
 
 
 @contextmanager

@@ -6,13 +6,18 @@ from ipaddress import ip_address
 from urllib.parse import quote
 
 from imap.model import Endpoint
-from imap.url import parse_sieve_url, parse_url
+from imap.url import parse_delivery_url, parse_sieve_url, parse_url
 from restante.output import say
 
 
 def endpoint_of(url: str) -> Endpoint:
     """Return what a URL names; warns of plain text to any host but this one. Raises BadUrl."""
     return _warned(parse_url(url))
+
+
+def delivery_of(url: str) -> Endpoint:
+    """Return where an `lmtp://` or `smtp://` URL delivers; warns likewise. Raises BadUrl."""
+    return _warned(parse_delivery_url(url))
 
 
 def sieve_of(url: str, like: Endpoint) -> Endpoint:

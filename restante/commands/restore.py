@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -58,6 +59,7 @@ class Wishes(NamedTuple):
     beside: Beside
     sieve: str | None
     activate: bool
+    ledgers: Path
 
 
 def _text(name: str, metavar: str, told: str) -> Any:
@@ -68,7 +70,14 @@ Place = Annotated[
     str | None,
     typer.Argument(metavar="[ACCOUNT[@TIME]]", show_default=False, help="TIME: latest, a date or time, a snapshot id."),
 ]
-To = Annotated[str, _text("--to", "URL", "imaps://user@host, imap://user@host, maildir:DIR, mbox:DIR or eml:DIR.")]
+To = Annotated[
+    str,
+    _text(
+        "--to",
+        "URL",
+        "imaps://user@host, imap://…, maildir:DIR, mbox:DIR, eml:DIR, lmtp://host, smtp://host.",
+    ),
+]
 All = Annotated[bool, typer.Option("--all", help="Every account of the vault.")]
 Boxes = Annotated[list[str] | None, _text("--mailbox", "GLOB", "Only these mailboxes; may be repeated.")]
 Since = Annotated[str | None, _text("--since", "DATE", "Only messages received on that day or later.")]
@@ -123,9 +132,10 @@ def restore(
         raise UsageTrouble("--with-shared goes with one account, not with --all", hint=hint)
     if activate_sieve and sieve is None:
         raise UsageTrouble("--activate-sieve without --sieve", hint="give --sieve sieve://host, where scripts go")
-    check_target(to, many=everything)
+    check_target(to, many=everything, verify=verify)
     if sieve is not None:
         check_sieve(sieve, to)
+    wiring = Wiring(config, vault)
     filters = Filters(
         tuple(mailbox or ()),
         day(since) if since else None,
@@ -140,10 +150,10 @@ def restore(
         Beside(not no_metadata, with_acl, with_shared, sieve is not None),
         sieve,
         activate_sieve,
+        wiring.cache / "ledgers",
     )
-    wiring = Wiring(config, vault)
     opened = wiring.vault
-    places = [(opened.find(*wanted(place)), one_address(to))] if place else _everything(opened, to)
+    places = [_one(opened, to, place)] if place else _everything(opened, to)
     if dry_run:
         _print_plans([_only_plan(opened, *one, wishes) for one in places], as_json=as_json)
         return
@@ -183,6 +193,12 @@ def _renaming(text: str) -> tuple[str, str]:
     return old, new
 
 
+def _one(vault: Vault, to: str, place: str) -> tuple[Snapshot, Address]:
+    """Return the snapshot that was named, and its place at the target."""
+    asked = wanted(place)
+    return vault.find(*asked), one_address(to, asked.account)
+
+
 def _everything(vault: Vault, to: str) -> list[tuple[Snapshot, Address]]:
     """Return every account's newest snapshot and its own place at the target."""
     accounts = vault.accounts()
@@ -194,7 +210,7 @@ def _everything(vault: Vault, to: str) -> list[tuple[Snapshot, Address]]:
 def _plan(
     vault: Vault, snapshot: Snapshot, address: Address, wishes: Wishes
 ) -> tuple[Target, RestorePlan, ScriptTarget | None]:
-    target = open_address(address)
+    target = open_address(address, wishes.ledgers)
     scripts = script_target(wishes.sieve, address, activate=wishes.activate) if wishes.sieve else None
     plan = make_plan(vault, snapshot, target, wishes.filters, wishes.mapping, wishes.beside, scripts)
     return target, plan, scripts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from pathlib import Path
 
 from imap.model import Endpoint, Login
 from imap.url import parse_url
@@ -53,7 +54,7 @@ def to_files(url: str) -> Target:
     def never(_: Endpoint) -> Login:
         raise AssertionError("no login is needed")
 
-    return open_target(url, never)
+    return open_target(url, never, Path("/nonexistent"))
 
 
 def held(server: ImapServer, user: str) -> Held:

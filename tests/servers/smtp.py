@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests.secret import new_secret
 from tests.servers.certificate import make_certificate
 from tests.servers.process import free_ports
+
+# aiosmtpd would log every line of mail.
+logging.getLogger("mail.log").setLevel(logging.WARNING)
 
 Sealed = Literal["starttls", "implicit", "plain"]
 
