@@ -94,9 +94,13 @@ class AccountRun:
 
     def _read_scripts(self) -> None:
         """Read the account's Sieve scripts; where that fails, those of the last snapshot stay, and the rest is kept."""
+        if self.source.sieve is not None and self._stop.is_set():
+            raise Interrupted
         try:
             self._scripts.read()
         except ImapError as error:
+            if self._stop.is_set():
+                raise Interrupted from None
             self._fail(error)
 
     def abort(self) -> None:

@@ -24,12 +24,14 @@ class ScriptReader:
         """Read them all, where the account names a place for them. Raises ImapError."""
         if self._source.sieve is None:
             return
-        session = open_sieve(self._source.sieve, self._source.login, timeout=self._timeout)
-        with self._lock:
-            self._session = session
+        session = open_sieve(self._source.sieve, self._source.login, timeout=self._timeout, started=self._begin)
         with session:
             scripts = session.scripts()
         self.found = tuple(SieveScript(one.name, one.octets, one.active) for one in scripts)
+
+    def _begin(self, session: SieveSession) -> None:
+        with self._lock:
+            self._session = session
 
     @property
     def round_trips(self) -> int:

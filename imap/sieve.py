@@ -6,6 +6,7 @@ import base64
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -19,6 +20,7 @@ from imap.wire import Wire
 
 _STATUS = re.compile(rb"(OK|NO|BYE)\b *(?:\(([^)]*)\) *)?", re.IGNORECASE)
 _MOST_OCTETS, _OVERHEAD, _MOST_CHALLENGES = 64 << 20, 100, 100
+_CONNECT_SECONDS = 8
 _HINT = "check `sieve:` (ManageSieve is port 4190), and that the server runs it"
 
 
@@ -38,20 +40,24 @@ class _End(NamedTuple):
     words: str
 
 
-def open_sieve(endpoint: Endpoint, login: Login, *, timeout: float) -> SieveSession:
+def open_sieve(
+    endpoint: Endpoint, login: Login, *, timeout: float, started: Callable[[SieveSession], None] = lambda _: None
+) -> SieveSession:
     """Connect, go over to TLS unless the endpoint says not to, and log in.
 
-    Raises CannotConnect, UntrustedCertificate, LoginRefused, ConnectionLost, BadUrl for a CA file that can't be read.
+    `started` is given the session as soon as it can be aborted, before the server has said a word. Raises
+    CannotConnect, UntrustedCertificate, LoginRefused, ConnectionLost, BadUrl for a CA file that can't be read.
     """
     try:
-        sock = socket.create_connection((endpoint.host, endpoint.port), timeout)
+        sock = socket.create_connection((endpoint.host, endpoint.port), min(timeout, _CONNECT_SECONDS))
     except (OSError, UnicodeError) as error:
         raise _unreachable(endpoint, error) from None
     session = SieveSession(Wire(sock, sock.makefile("rb"), timeout=timeout), endpoint.host)
+    started(session)
     try:
         offered = session.hear_capabilities()
         if endpoint.tls != "off":
-            session, offered = _start_tls(session, sock, offered, endpoint, timeout)
+            offered = session.start_tls(sock, offered, endpoint, timeout)
         session.log_in(endpoint, login, set(offered.get("SASL", "").upper().split()))
     except BaseException:
         session.hang_up()
@@ -62,28 +68,6 @@ def open_sieve(endpoint: Endpoint, login: Login, *, timeout: float) -> SieveSess
 def _unreachable(endpoint: Endpoint, error: Exception) -> CannotConnect:
     words = getattr(error, "strerror", None) or "no answer" if isinstance(error, OSError) else "unknown host"
     return CannotConnect(f"can't reach ManageSieve at {endpoint.host} port {endpoint.port}: {words}", hint=_HINT)
-
-
-def _start_tls(
-    plain: SieveSession, sock: socket.socket, offered: dict[str, str], endpoint: Endpoint, timeout: float
-) -> tuple[SieveSession, dict[str, str]]:
-    """Go over to TLS, or refuse to go on; what was heard before is not to be believed (RFC 5804 §2.2)."""
-    if "STARTTLS" not in offered or plain.ask(b"STARTTLS")[1].kind != "OK":
-        hint = "add ?tls=off to its URL to send everything, the password too, in plain text"
-        raise CannotConnect(f"ManageSieve at {endpoint.host} port {endpoint.port} offers no TLS", hint=hint)
-    try:
-        secured = tls_context(endpoint).wrap_socket(sock, server_hostname=endpoint.host)
-    except ssl.SSLCertVerificationError as error:
-        raise untrusted(error, endpoint) from None
-    except (OSError, ValueError) as error:
-        raise _unreachable(endpoint, error) from None
-    session = SieveSession(Wire(secured, secured.makefile("rb"), timeout=timeout), endpoint.host)
-    try:
-        check_fingerprint(secured, endpoint)
-        return session, session.hear_capabilities()
-    except BaseException:
-        session.hang_up()
-        raise
 
 
 class SieveSession:
@@ -109,6 +93,27 @@ class SieveSession:
             for words in told
             if words
         }
+
+    def start_tls(
+        self, sock: socket.socket, offered: dict[str, str], endpoint: Endpoint, timeout: float
+    ) -> dict[str, str]:
+        """Go over to TLS, or refuse to go on; return what the server says then (RFC 5804 §2.2)."""
+        if "STARTTLS" not in offered or self.ask(b"STARTTLS")[1].kind != "OK":
+            hint = "add ?tls=off to its URL to send everything, the password too, in plain text"
+            raise CannotConnect(f"ManageSieve at {endpoint.host} port {endpoint.port} offers no TLS", hint=hint)
+        try:
+            secured = tls_context(endpoint).wrap_socket(
+                sock, server_hostname=endpoint.host, do_handshake_on_connect=False
+            )
+            # A new reader: what came in plain text after the OK is not to be believed.
+            self._wire = Wire(secured, secured.makefile("rb"), timeout=timeout)
+            secured.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            raise untrusted(error, endpoint) from None
+        except (OSError, ValueError) as error:
+            raise _unreachable(endpoint, error) from None
+        check_fingerprint(secured, endpoint)
+        return self.hear_capabilities()
 
     def log_in(self, endpoint: Endpoint, login: Login, offered: set[str]) -> None:
         """Prove who we are, as for IMAP (RFC 5804 §2.1). No error repeats the secret. Raises LoginRefused."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,3 +180,23 @@ def test_a_whole_servers_scripts_come_and_go_with_one_credential(
     for number, user in enumerate(users):
         with place.open(user) as sieve:
             assert sieve.scripts() == {"sort": KEEP + b"# %d\n" % number}
+
+
+def test_a_stop_while_the_place_for_scripts_is_silent_ends_the_run_soon_and_its_mail_is_kept(
+    ready: Command, dovecot: DovecotServer
+) -> None:
+    user = dovecot.new_user()
+    with dovecot.open(user.name) as imap:
+        imap.append("INBOX", plain_mail(1))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = SievePlace(dovecot, silent.getsockname()[1])
+        process = configured(ready, place, user).process("backup", "--json")
+        connection, _ = silent.accept()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=10)
+        connection.close()
+    assert process.returncode == 130, err
+    (account,) = json.loads(out)["accounts"]
+    assert (account["status"], account["failures"]) == ("interrupted", [])
+    (shot,) = ready.well("snapshots", "--json").document
+    assert (shot["status"], shot["messages"]) == ("partial", 1)
