@@ -1,6 +1,7 @@
 """Maildir++ as target: mailboxes as `.A.B` folders that Dovecot and Courier serve as they lie.
 
-A file's name carries the message's blob id, so that a second restore finds what the first one wrote.
+A file's name carries the message's blob id, so that a second restore finds what the first one wrote, and its size as
+a file and on the wire.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from vault.model import Flags
 _LETTERS = {"\\draft": "D", "\\flagged": "F", "\\answered": "R", "\\seen": "S", "\\deleted": "T"}
 _NAMES = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 _MAX_KEYWORDS = 26
-_FILE = re.compile(r"\d+\.R([0-9a-f]{32})\.(\d+)\.restante,S=(\d+)(?::2,([A-Za-z]*))?")
+_FILE = re.compile(r"\d+\.R([0-9a-f]{32})\.(\d+)\.restante,S=(\d+),W=(\d+)(?::2,([A-Za-z]*))?")
 
 
 class MaildirTarget:
@@ -104,9 +105,11 @@ class MaildirTarget:
             copy = self._copies[levels][key.encode()]
             self._copies[levels][key.encode()] += 1
         letters, dropped = self._flag_letters(folder, levels, replay.flags)
-        unique = f"{max(seconds(replay.row), 0)}.R{key}.{copy}.restante,S={len(replay.octets)}"
+        content = _with_unix_ends(replay.octets)
+        sizes = f"S={len(content)},W={len(replay.octets)}"
+        unique = f"{max(seconds(replay.row), 0)}.R{key}.{copy}.restante,{sizes}"
         path = folder / "tmp" / unique
-        write_new(path, replay.octets)
+        write_new(path, content)
         moment = seconds(replay.row)
         os.utime(path, (moment, moment))
         return path, f"{unique}:2,{letters}", dropped
@@ -137,20 +140,24 @@ class MaildirTarget:
             return chr(ord("a") + known[keyword])
 
     def _subscribe(self, name: str) -> None:
-        """Add to `subscriptions`, which Dovecot reads; separator `.`, as the folders have."""
-        path = self._root / "subscriptions"
-        lines = path.read_text().splitlines() if path.exists() else []
-        if name not in lines:
-            write_new(path, "".join(f"{line}\n" for line in [*lines, name]).encode())
+        """Add to the lists that Dovecot and Courier read; separator `.`, as the folders have."""
+        below_inbox = name if name == "INBOX" else f"INBOX.{name}"
+        for file, entry in (("subscriptions", name), ("courierimapsubscribed", below_inbox)):
+            path = self._root / file
+            lines = path.read_text().splitlines() if path.exists() else []
+            if entry not in lines:
+                write_new(path, "".join(f"{line}\n" for line in [*lines, entry]).encode())
 
     def read_back(self, planned: PlannedMailbox) -> Iterator[ReadBack]:
         """Yield what the files hold."""
         keywords = {chr(ord("a") + n): name for name, n in self._keywords[planned.levels].items()}
         for path in self._files(planned.levels):
             if match := _FILE.fullmatch(path.name):
-                flags = [_NAMES.get(c) or keywords[c] for c in match[4] or ""]
+                flags = [_NAMES.get(c) or keywords[c] for c in match[5] or ""]
                 date = format_internaldate(int(path.stat().st_mtime), 0)
-                yield ReadBack(path.read_bytes(), tuple(sorted(flags)), date)
+                octets = path.read_bytes()
+                octets = octets if match[3] == match[4] else octets.replace(b"\n", b"\r\n")
+                yield ReadBack(octets, tuple(sorted(flags)), date)
 
     def _files(self, levels: Levels) -> Iterator[Path]:
         folder = self._folder(levels)
@@ -164,6 +171,15 @@ class MaildirTarget:
     def close(self) -> None:
         """Make all that was written durable; a sync for each of a million files would take days."""
         os.sync()
+
+
+def _with_unix_ends(octets: bytes) -> bytes:
+    """Return a message with LF line ends, as Maildirs have it: Courier would serve CR CR LF else.
+
+    One with a LF that stands alone, or behind two CR, stays as it is: it could not be told from the others any more.
+    """
+    plain = octets.count(b"\n") == octets.count(b"\r\n") and b"\r\r\n" not in octets
+    return octets.replace(b"\r\n", b"\n") if plain else octets
 
 
 def _name(levels: Levels) -> tuple[str, bool]:

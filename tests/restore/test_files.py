@@ -1,9 +1,10 @@
-"""Restoring to files: Maildir that Dovecot serves as it lies, mbox, eml."""
+"""Restoring to files: Maildir that Dovecot and Courier serve as it lies, mbox, eml."""
 
 from __future__ import annotations
 
 import json
 import mailbox
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -17,7 +18,7 @@ from restore.errors import TargetTrouble
 from tests.backup.site import Site, account, joined
 from tests.corpus import MAILBOX_NAMES, SERVABLE, TWINS, plain_mail
 from tests.restore.replay import held, restore, to_files
-from tests.servers import DovecotServer
+from tests.servers import CourierServer, DovecotServer
 from tests.servers.maildir import Mail, deliver
 
 LATE = datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)
@@ -58,6 +59,53 @@ def test_dovecot_serves_a_restored_maildir_as_it_lies(
     assert held(second_dovecot, heir) == held(dovecot, user)
     with dovecot.open(user) as old, second_dovecot.open(heir) as new:
         assert set(new.names("LSUB")) == set(old.names("LSUB"))
+
+
+def test_courier_serves_a_restored_maildir_as_it_lies_and_mail_arrives_in_it_again(
+    courier: CourierServer, filled: tuple[Site, str]
+) -> None:
+    site, user = filled
+    heir = courier.new_user().name
+    maildir = str(courier.home(heir) / "Maildir")
+    known = Mapping((("🎉", "Party"),))  # Courier knows no characters beyond U+FFFF
+    report = restore(site, site.snapshot(user), to_files(f"maildir:{maildir}"), mapping=known)
+    assert (report.status, report.failures) == ("complete", ())
+    # Since version 5 Courier names folders in UTF-8, and brings this along for the names of before.
+    subprocess.run([courier.programs["maildirmake"], "--convutf8", maildir, f"{maildir}/filter"], check=True)
+    courier.own(courier.home(heir))
+    assert at_courier(courier, heir) == Counter(
+        (_below_inbox(name), seen.octets, _system(seen.flags), _utc(seen.internaldate))
+        for name, mails in site.contents(site.snapshot(user)).items()
+        for seen in mails
+        if b"\r\r\n" not in seen.octets  # no file with LF line ends can hold it
+    )
+    with courier.open(heir) as imap:
+        assert set(imap.names("LSUB")) >= set(map(_below_inbox, MAILBOX_NAMES))  # it lists the levels above too
+        assert imap.append("INBOX", plain_mail(99)).ok
+        assert plain_mail(99) in [seen.octets for seen in imap.messages("INBOX")]
+
+
+def at_courier(server: CourierServer, user: str) -> Counter[tuple[str, bytes, tuple[str, ...], datetime]]:
+    """Return what Courier serves; it reads no `dovecot-keywords`."""
+    with server.open(user) as imap:
+        return Counter(
+            (name, seen.octets, _system(seen.flags), _utc(seen.internaldate))
+            for name, mails in imap.account().items()
+            for seen in mails
+            if b"\r\r\n" not in seen.octets
+        )
+
+
+def _below_inbox(name: str) -> str:
+    return name if name == "INBOX" else "INBOX." + name.replace("/", ".").replace("🎉", "Party")
+
+
+def _system(flags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(flag for flag in flags if flag.startswith("\\"))
+
+
+def _utc(internaldate: str) -> datetime:
+    return datetime.strptime(internaldate.strip(), "%d-%b-%Y %H:%M:%S %z").astimezone(UTC)
 
 
 @pytest.mark.parametrize("kind", ["maildir", "mbox", "eml"])
