@@ -284,10 +284,12 @@ def test_what_was_deleted_in_sight_of_a_capped_view_is_gone(play: Play, site: Si
     assert b"Subject: 8999\r\n\r\n9000\r\n" not in kept
 
 
+@pytest.mark.parametrize("without", ["", "QRESYNC"])
 def test_mailboxes_larger_than_a_server_s_limit_are_listed_by_pages_and_followed_to_the_end(
-    play: Play, site: Site
+    without: str, play: Play, site: Site
 ) -> None:
     server = play(YAHOO_BY_THE_BOOK)
+    now_offering(server, server.provider.capabilities.replace(without or " ", " "))
     user = server.new_user().name
     crowd(server, user, 11)
     report = only(site.backup(account(server, user)))

@@ -271,7 +271,8 @@ class Connection:
             self._say(f"* VANISHED (EARLIER) {','.join(gone)}")
         for number, entry in enumerate(self._shown(box), 1):
             if entry.modseq > since:
-                told = f"UID {entry.uid} FLAGS ({' '.join(sorted(entry.flags))}) MODSEQ ({entry.modseq})"
+                told = "" if self._uid_only else f"UID {entry.uid} "
+                told += f"FLAGS ({' '.join(sorted(entry.flags))}) MODSEQ ({entry.modseq})"
                 self._say(f"{self._about(number, entry)} ({told})")
 
     def _shown(self, box: Mailbox) -> list[Entry]:
