@@ -37,6 +37,7 @@ from imap.tokens import readable
 
 INBOX = b"INBOX"
 _LONGEST_LINE = 64 << 20
+_MOST_OCTETS = 4 << 30
 _AT_ONCE = 8
 _BUSY = re.compile(rb"-ERR \[(?:IN-USE|LOGIN-DELAY|SYS/TEMP)\]", re.IGNORECASE)
 """RFC 2449 §8.1, RFC 3206."""
@@ -220,7 +221,11 @@ class _Line:
 
     def raw_lines(self) -> Iterator[bytes]:
         """Yield the lines of a multi-line answer as they are, but for the dot that was put before a dot."""
+        said = 0
         while (line := self._raw()) not in (b".\r\n", b".\n"):
+            said += len(line)
+            if said > _MOST_OCTETS:
+                raise ConnectionLost("the server's answer never comes to an end")
             yield line[1:] if line.startswith(b".") else line
 
     def _raw(self) -> bytes:

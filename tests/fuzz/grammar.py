@@ -281,6 +281,8 @@ SPOILERS: list[bytes] = [
     b"* 1 FETCH (UID 2 FLAGS NIL INTERNALDATE NIL RFC822.SIZE -5 BODY[] NIL)\r\n",
     b"OK\r\n", b"NO\r\n", b"BYE\r\n", b"NO (QUOTA) {3}\r\na",
     b"NIL", b'"', b"(", b")", b"[", b"]", b"{", b"}", b"{5}\r\n", b"{99999999999}\r\n", b"{10000000000}\r\n",
+    b"+OK\r\n", b"+OK\r\n.\r\n", b"+OK\r\n1 99\r\n2 x\r\n.\r\n", b"-ERR\r\n", b"..\r\n", b"1 a\r\n1 a\r\n2 a\r\n.\r\n",
+    b'"one" ACTIVE\r\n"two"\r\nOK\r\n', b'{3}\r\nabc\r\nOK "done"\r\n', b"NO (QUOTA) {4}\r\nfull\r\n", b"BYE\r\n",
     b"\0", b"\xff", b"\r", b"\n", b"\r\n", b" ", b"* ", b"+ \r\n", b"9" * 30, b"\xb2", b"-1",
 ]  # fmt: skip
 

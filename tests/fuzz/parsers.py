@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from imap import append, fetch, listing, login, scan
 from imap.belongings import belongings, set_metadata
 from imap.errors import ImapError
 from imap.model import Endpoint, Login, Outgoing
 from imap.names import decode_name, unique_names
+from imap.pop import Numbering, PopSession, _Line
 from imap.profiles import Profile, choose
 from imap.quota import inbox_quotas
 from imap.session import Session, _enable
 from imap.sieve import SieveSession
 from imap.tokens import Response, Status, fetch_attributes, kind_of, parse_status, tokens
 from imap.wire import Wire
-from tests.fuzz.canned import canned
+from tests.fuzz.canned import Deaf, canned
 from tests.secret import new_secret
 from vault import catalogue, recipe, table
 from vault.columns import ColumnError, ColumnReader
@@ -89,7 +92,16 @@ def _limits(data: bytes) -> object:
     return Session(canned(b""), capabilities, choose(data, capabilities)).append_limit
 
 
+def _pop(data: bytes) -> object:
+    line = _Line(cast("socket.socket", Deaf(data)), None, 1)
+    session = PopSession(line, line.capabilities(), Numbering({}, 1, bytes))
+    session.examine(b"INBOX")
+    uids = [uid for first, last in session.uids() for uid in range(first, last + 1)]
+    return list(session.facts(uids)), list(session.messages(uids))
+
+
 SERVER: dict[str, Parser] = {
+    "pop": Parser(_pop),
     "tokens": Parser(_response),
     "look in one": _on_wire(lambda wire: listing.look(wire, ALL - {"NAMESPACE"})),
     "look in two": _on_wire(lambda wire: listing.look(wire, NONE)),

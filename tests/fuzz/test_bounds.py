@@ -12,6 +12,7 @@ from imap.errors import ConnectionLost
 from imap.model import Outgoing
 from imap.tokens import Response, tokens
 from tests.fuzz.canned import canned
+from tests.fuzz.parsers import SERVER
 from tests.imap.scripted import Reply, scripted_session
 
 
@@ -93,3 +94,13 @@ def test_a_uid_beyond_all_uids_is_no_message() -> None:
     flags = b"* 1 FETCH (UID 99999999999 FLAGS (x))\r\n* 2 FETCH (UID 4294967296 FLAGS (x))\r\n"
     wire = canned(flags + b"* 3 FETCH (UID 4294967295 FLAGS (y))\r\nR1 OK\r\n")
     assert list(scan.changed_since(wire, 1)) == [(4294967295, ("y",))]
+
+
+def test_a_pop3_server_that_never_comes_to_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imap.pop._MOST_OCTETS", 10_000)
+    for answers in (
+        b"+OK\r\n" + b"X-WORD\r\n" * 10_000 + b".\r\n",
+        b"-ERR\r\n+OK\r\n" + b"1 99\r\n" * 10_000 + b".\r\n",
+        b"-ERR\r\n+OK\r\n1 9\r\n.\r\n-ERR\r\n+OK\r\n" + b"mail\r\n" * 10_000 + b".\r\n",
+    ):
+        assert isinstance(SERVER["pop"].survives(answers), ConnectionLost)
