@@ -150,7 +150,7 @@ def test_rights_that_the_target_refuses_are_named(
 def test_what_changed_beside_mail_is_seen_when_mail_comes_and_a_quiet_run_asks_nothing(
     ready: Command, cyrus: CyrusServer
 ) -> None:
-    user = cyrus.new_user()
+    user, friend = cyrus.new_user(), cyrus.new_user()  # not `anyone`, which all accounts of the server would see
     with cyrus.open(user.name) as imap:
         fill(imap)
     backed_up(ready, cyrus, user.name)
@@ -160,7 +160,7 @@ def test_what_changed_beside_mail_is_seen_when_mail_comes_and_a_quiet_run_asks_n
     assert len(source.well("snapshots", user.name, "--json").document) == 1
     with cyrus.open(user.name) as imap:
         imap.do('SETMETADATA Work (/private/comment NIL /shared/comment "newer")')
-        imap.do("SETACL Work anyone lr")
+        imap.do(f"SETACL Work {friend.name} lr")
         imap.append("INBOX", plain_mail(2))
     source.well("backup", cyrus.url(user.name))
     box = listed(ready, user.name)
@@ -169,10 +169,10 @@ def test_what_changed_beside_mail_is_seen_when_mail_comes_and_a_quiet_run_asks_n
     places = [f"{user.name}@{shot['id']}" for shot in shots]
     beside = source.well("diff", *places, "--json").document["beside"]
     told = {(one["what"], one["mailbox"], one["name"]): (one["before"], one["after"]) for one in beside}
-    assert told.pop(("rights", "Work", "anyone")) in ((None, "lr"), (None, "rl"))
+    assert told.pop(("rights", "Work", friend.name)) in ((None, "lr"), (None, "rl"))
     assert told == {
         ("annotation", "Work", "/private/comment"): ("mine", None),
         ("annotation", "Work", "/shared/comment"): ("ours", "newer"),
     }
     assert "/shared/comment: ours → newer" in source.well("diff", *places).out
-    assert set(box["acl"]["anyone"]) == set("lr")
+    assert set(box["acl"][friend.name]) == set("lr")
