@@ -239,6 +239,11 @@ class Replica(Section):
         description="Name of the environment variable with the secret key that goes with it.",
         examples=["OFFSITE_SECRET_KEY"],
     )
+    object_lock: Lock | None = Field(
+        None,
+        description="Keep everything there from deletion, as for the vault. Proven before each copy; each copy extends "
+        "the locks of what is still needed.",
+    )
 
 
 class Microsoft(Section):

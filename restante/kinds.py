@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -13,7 +14,7 @@ from backup.turns import Turns
 from restante.config import Job, Kind
 from restante.history import History
 from restante.judging import fair_order
-from restante.locking import pruned
+from restante.locking import copied, pruned
 from restante.progress import Lines
 from restante.vanished import vanished
 from restante.wiring import Wiring
@@ -178,8 +179,9 @@ def _copy(task: Task) -> Result:
     failed: Trouble | None = None
     for replica in wiring.replicas:
         try:
-            store = wiring.replica(replica.name)
-            reports.append(copy_vault(wiring.store, wiring.vault.ring, store, progress=progress, stop=task.stop))
+            store, ring = wiring.replica(replica.name), wiring.vault.ring
+            copying = partial(copy_vault, wiring.store, ring, store, progress=progress, stop=task.stop)
+            reports.append(copied(store, ring, task.clock, copying, partial(_doubt, task.job.name, replica.name)))
         except Trouble as error:
             structlog.get_logger().warning("copy failed", job=task.job.name, replica=replica.name, error=error.message)
             failed = failed or error
@@ -195,6 +197,10 @@ def _copy(task: Task) -> Result:
         "lag_seconds": max((report.lag for report in reports), default=0.0),
     }
     return Result("damaged" if figures["damaged_objects"] else "complete", figures)
+
+
+def _doubt(job: str, replica: str, reason: str) -> None:
+    structlog.get_logger().warning("locks in doubt", job=job, replica=replica, reason=reason)
 
 
 class _Stoppable:

@@ -11,9 +11,12 @@ from restante.output import count, say
 from restante.wiring import Wiring
 from vault.clock import Clock
 from vault.errors import VaultError
+from vault.stores.base import FullStore
 from vault.stores.locked import LockedStore
 
 if TYPE_CHECKING:
+    from vault.copy import CopyReport
+    from vault.keys import KeyRing
     from vault.locks import Extended
     from vault.prune import PruneReport
 
@@ -64,6 +67,28 @@ def pruned(
         raise
     clear_probes(store)
     return report, extend_locks(store, read_graveyard(store, wiring.vault.ring).condemned, clock)
+
+
+def copied(
+    store: FullStore, ring: KeyRing, clock: Clock, copy: Callable[[], CopyReport], doubt: Callable[[str], object]
+) -> CopyReport:
+    """Copy to a second site; where its locks are wanted, they are proven first and extended afterwards.
+
+    `doubt` hears why they can't be told to hold. Raises NotLocked, and what the copy raises.
+    """
+    if not isinstance(store, LockedStore):
+        return copy()
+    from vault.locks import clear_probes, extend_locks, prove_lock
+    from vault.tombstones import read_graveyard
+
+    if not prove_lock(store, clock):
+        doubt(UNPROVEN)
+    report = copy()
+    clear_probes(store)
+    refused = extend_locks(store, read_graveyard(store, ring).condemned, clock).refused
+    if refused:
+        doubt(f"{store.url} refused to extend {count(len(refused), 'lock')}: give s3:PutObjectRetention")
+    return report
 
 
 def told_of(wiring: Wiring) -> list[str]:

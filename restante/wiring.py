@@ -14,7 +14,7 @@ from backup import BackupOptions, SourceAccount
 from backup.retention import Policy
 from imap.pace import Pace
 from imap.url import parse_url
-from restante.config import Account, Job, Limits, Notify, Replica
+from restante.config import Account, Job, Limits, Lock, Notify, Replica
 from restante.endpoints import acting_for, endpoint_of, sieve_of
 from restante.errors import UsageTrouble
 from restante.loading import Loaded, find_config, load_config
@@ -99,10 +99,7 @@ class Wiring:
         """The lock that the configuration wants on its own vault."""
         if self.loaded is None or self.vault_url != self.loaded.config.vault.url:
             return None
-        told = self.loaded.config.vault.object_lock
-        if told is None:
-            return None
-        return ObjectLock("COMPLIANCE" if told.mode == "compliance" else "GOVERNANCE", timedelta(days=told.days))
+        return _object_lock(self.loaded.config.vault.object_lock)
 
     @property
     def notify(self) -> Notify | None:
@@ -123,7 +120,9 @@ class Wiring:
             raise UsageTrouble(f"no replica is called {place}", hint=hint)
         url = known.url if known else place
         try:
-            store = open_store(url, replica_credentials(known) if known else None)
+            credentials = replica_credentials(known) if known else None
+            lock = _object_lock(known.object_lock) if known else None
+            store = open_locked_store(url, lock, SystemClock(), credentials) if lock else open_store(url, credentials)
         except StoreError as error:
             raise UsageTrouble(error.message, hint=error.hint) from None
         if store.url == self.store.url and (url.startswith("file:") or url == self.vault_url):
@@ -245,6 +244,12 @@ class Wiring:
     def _url_account(self, url: str) -> SourceAccount:
         endpoint = endpoint_of(url)
         return SourceAccount(endpoint.account, endpoint, url_login("SOURCE", endpoint.account))
+
+
+def _object_lock(told: Lock | None) -> ObjectLock | None:
+    if told is None:
+        return None
+    return ObjectLock("COMPLIANCE" if told.mode == "compliance" else "GOVERNANCE", timedelta(days=told.days))
 
 
 def _covers(job: Job, account: Account) -> bool:

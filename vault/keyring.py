@@ -73,8 +73,7 @@ def init_vault(
 ) -> str:
     """Make a vault with one passphrase slot and one recovery slot; return the recovery key, to be shown once."""
     _refuse_weak(passphrase)
-    # A probe of Object Lock comes before the vault, so that none is made where no lock holds.
-    if any(not info.name.startswith("probes/") for info in store.list("")):
+    if _holds_something(store):
         hint = "use the vault that is there, or an empty place; what an interrupted `init` left may be deleted"
         raise VaultError(f"{store.url} is not empty", hint=hint)
     secrets = Secrets(os.urandom(32), (new_content_key().octets,))
@@ -125,6 +124,11 @@ def is_vault_file(name: ObjectName) -> bool:
     return name == VAULT_FILE or _LATER_FILE.fullmatch(name) is not None
 
 
+def _holds_something(store: ReadStore) -> bool:
+    """Whether anything lies there but probes of Object Lock, which come first: no vault is made where no lock holds."""
+    return any(not info.name.startswith("probes/") for info in store.list(""))
+
+
 def refuse_another(store: ReadStore, vault_id: bytes, *, empty: bool) -> None:
     """Raise VaultError where a place holds another vault than this one, or no vault; `empty` lets it hold nothing."""
     words = [*_vault_files(store).values(), *_slots(store)]
@@ -134,7 +138,7 @@ def refuse_another(store: ReadStore, vault_id: bytes, *, empty: bool) -> None:
     if told:
         hint = "name a copy of this vault, or an empty place"
         raise VaultError(f"{store.url} holds another vault than this one", hint=hint)
-    if next(iter(store.list("")), None) is not None:
+    if _holds_something(store):
         raise VaultError(f"{store.url} holds something, but no vault that can be read", hint="name another place")
     if not empty:
         raise VaultError(f"there is no vault at {store.url}", hint="`restante copy` makes a copy of this one there")

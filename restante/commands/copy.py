@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from restante.errors import Exit, UsageTrouble
+from restante.locking import copied
 from restante.options import ConfigOption, JsonOption, VaultOption
-from restante.output import count, duration, print_json, print_line, size
+from restante.output import count, duration, print_json, print_line, say, size
 from restante.progress import watched
 from restante.stopping import stopping
 from restante.telling.occasion import telling
@@ -50,10 +52,15 @@ def copy(
     with telling(wiring, "copy", SystemClock()) as run:
         there = wiring.replica(to or _only(wiring))
         with stopping(said) as stop, watched("copying", quiet=as_json) as progress:
-            report = copy_vault(wiring.store, wiring.vault.ring, there, progress=progress, stop=stop)
+            copying = partial(copy_vault, wiring.store, wiring.vault.ring, there, progress=progress, stop=stop)
+            report = copied(there, wiring.vault.ring, SystemClock(), copying, _note)
         run.status = _status(report)
     print_json(_document(there.url, report)) if as_json else _print(report)
     raise typer.Exit(_code(report))
+
+
+def _note(doubt: str) -> None:
+    say(f"note: {doubt}")
 
 
 def _only(wiring: Wiring) -> str:

@@ -19,7 +19,7 @@ def init(config: ConfigOption = None, vault: VaultOption = None, as_json: JsonOp
     passphrase = new_passphrase(wiring.loaded, "RESTANTE_PASSPHRASE")
     recovery_key = init_vault(store, passphrase)
     if as_json:
-        print_json({"vault": store.url, "recovery_key": recovery_key})
+        print_json({"vault": store.url, "recovery_key": recovery_key, "protection": told_of(wiring), "proven": proven})
         return
     print_line(f"A new vault is ready at {store.url}.")
     for line in told_of(wiring):

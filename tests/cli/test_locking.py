@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.command import Command, assert_one_error
 from tests.corpus import plain_mail
-from tests.secret import new_secret
+from tests.secret import keep_secret, new_secret
 from tests.servers import DovecotServer, MiniStack, deliver
 
 
@@ -67,6 +67,13 @@ def test_init_proves_the_lock_and_says_what_it_gives(site: Site) -> None:
     assert "Object Lock is on: what is written stays for 30 days; nobody can delete it sooner" in out
     assert all(site.locks())
     assert site.keys("probes/")
+
+
+def test_init_as_json_says_the_same(site: Site) -> None:
+    document = site.command.well("init", "--json").document
+    keep_secret(document["recovery_key"])
+    assert document["proven"]
+    assert "nobody can delete it sooner" in document["protection"][0]
 
 
 def test_init_says_plainly_what_other_places_do_not_give(site: Site, tmp_path: Path) -> None:
@@ -127,6 +134,37 @@ def test_a_prune_waits_for_locks_and_tells_what_it_extended(site: Site) -> None:
     assert (document["status"], document["locks_extended"], document["locks_refused"]) == ("complete", 0, 0)
     assert "0 locks extended." in site.command.well("prune").out
     assert "locks_extended" not in site.command.well("prune", "--dry-run", "--json").document
+
+
+def replicated(site: Site, name: str, *, lock: bool) -> None:
+    """Add a second site with Object Lock wanted to the configuration, in a new bucket."""
+    url = site.server.new_bucket(name, lock=lock)
+    path = site.command.cwd / "restante.yaml"
+    replica = f"{{name: offsite, url: '{url}', object_lock: {{mode: compliance, days: 9}}}}"
+    path.write_text(f"{path.read_text()}replicas:\n  - {replica}\n")
+
+
+def test_a_second_site_locks_what_is_copied_there(site: Site) -> None:
+    name = f"b{secrets.token_hex(6)}"
+    replicated(site, name, lock=True)
+    site.command.well("init")
+    site.command.well("backup")
+    for _ in range(2):
+        site.command.well("copy", "--to", "offsite")
+    client = site.server.client()
+    keys = [v["Key"] for v in client.list_object_versions(Bucket=name)["Versions"] if "/probes/" not in v["Key"]]
+    heads = [client.head_object(Bucket=name, Key=key) for key in keys]
+    assert len(keys) > 5
+    assert all(head.get("ObjectLockMode") == "COMPLIANCE" for head in heads)
+
+
+def test_nothing_is_copied_to_a_second_site_that_does_not_lock(site: Site) -> None:
+    name = f"b{secrets.token_hex(6)}"
+    replicated(site, name, lock=False)
+    site.command.well("init")
+    site.command.well("backup")
+    assert_one_error(site.command("copy", "--to", "offsite"), 3, "no object can be locked")
+    assert not site.server.client().list_object_versions(Bucket=name).get("Versions")
 
 
 def test_a_lock_without_days_or_of_another_mode_is_a_fault(site: Site) -> None:

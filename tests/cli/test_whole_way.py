@@ -68,7 +68,7 @@ def ready(command: Command, dovecot: DovecotServer, source: User, s3: RcloneS3, 
     ready = command.with_(**env)
     # Its recovery key is the one secret that a result shows, once: we may only listen for it from here on.
     document = json.loads(ready.process("init", "--json").communicate()[0])
-    assert set(document) == {"vault", "recovery_key"}
+    assert set(document) == {"vault", "recovery_key", "protection", "proven"}
     (ready.cwd / "recovery").write_text(keep_secret(document["recovery_key"]) + "\n")
     return ready
 

@@ -36,7 +36,7 @@ def open_store(url: str, credentials: Credentials | None = None) -> FullStore:
     raise StoreError(f"{url} names no store", hint=_HINT)
 
 
-def open_locked_store(url: str, lock: ObjectLock, clock: Clock) -> LockedStore:
+def open_locked_store(url: str, lock: ObjectLock, clock: Clock, credentials: Credentials | None = None) -> LockedStore:
     """Return the same for a bucket with Object Lock, where everything written is locked. Connects to nothing yet.
 
     Raises StoreError on nonsense, and on a directory, which keeps no locks.
@@ -47,7 +47,7 @@ def open_locked_store(url: str, lock: ObjectLock, clock: Clock) -> LockedStore:
         raise StoreError(f"{url} is no bucket, so it can't keep objects from deletion", hint=hint)
     query = dict(parse_qsl(parts.query)) | {"lock": lock.mode}
     open_store(url)  # whatever is wrong with the URL is told there
-    return LockedStore(_open_s3(parts.netloc, unquote(parts.path).strip("/"), query), lock, clock)
+    return LockedStore(_open_s3(parts.netloc, unquote(parts.path).strip("/"), query, credentials), lock, clock)
 
 
 def _open_s3(bucket: str, prefix: str, query: dict[str, str], credentials: Credentials | None = None) -> LockStore:
