@@ -79,7 +79,7 @@ def _as_literals(unit: bytes) -> bytes:
 class Tamperer:
     """Forwards to a port. The response of that number on each connection comes to harm; `heard` is what was sent."""
 
-    def __init__(self, port: int, number: int = -1, harm: Harm | None = None) -> None:
+    def __init__(self, port: int, number: int | None = -1, harm: Harm | None = None) -> None:
         self._server = port
         self._number = number
         self._harm = harm
@@ -109,7 +109,7 @@ class Tamperer:
         with suppress(OSError), server.makefile("rb") as reader:
             for number, unit in enumerate(_units(reader)):
                 self.heard.append(unit)
-                pieces = self._harm(unit) if self._harm and number == self._number else [unit]
+                pieces = self._harm(unit) if self._harm and self._number in (None, number) else [unit]
                 self.struck = self.struck or pieces != [unit]
                 for piece in pieces:
                     if piece == SILENCE:
@@ -142,7 +142,7 @@ def _end(*ends: socket.socket) -> None:
 
 
 @contextmanager
-def tampering(port: int, number: int = -1, harm: Harm | None = None) -> Iterator[Tamperer]:
+def tampering(port: int, number: int | None = -1, harm: Harm | None = None) -> Iterator[Tamperer]:
     """Run a proxy for the length of a test."""
     proxy = Tamperer(port, number, harm)
     try:
