@@ -244,7 +244,8 @@ def ask_namespaces(wire: Wire, capabilities: frozenset[str]) -> Namespaces:
     return Namespaces((Namespace(b"", delimiters[0] if delimiters else None),))
 
 
-def is_there(wire: Wire, raw: bytes) -> bool:
-    """Whether a mailbox of exactly that name can be opened."""
+def is_there(wire: Wire, raw: bytes) -> bool | None:
+    """Whether a mailbox of exactly that name can be opened; None where nothing is called so, not even a level."""
     responses, _ = wire.ask(b'LIST "" ', astring(raw), what="looking for a mailbox")
-    return any(_key(line.raw) == _key(raw) and line.selectable for line in _lines(responses, b"LIST").values())
+    found = [line for line in _lines(responses, b"LIST").values() if _key(line.raw) == _key(raw)]
+    return any(line.selectable for line in found) if found else None

@@ -199,7 +199,7 @@ class Session:
     def create(self, raw: bytes, special_use: str | None = None) -> bool:
         """Make a mailbox; True if it was not there. The role is asked for only where the server can give it (RFC 6154).
 
-        Raises Refused when the server won't.
+        Raises Refused when the server won't; with code `NOSELECT` where the name is that of a level, which others have.
         """
         parts: list[Part] = [b"CREATE ", astring(raw)]
         if special_use and "CREATE-SPECIAL-USE" in self.capabilities:
@@ -207,9 +207,12 @@ class Session:
         name = decode_name(raw)
         try:
             self._wire.run(*parts, what=f"making {name}")
-        except Refused:
-            if listing.is_there(self._wire, raw):
+        except Refused as refused:
+            there = listing.is_there(self._wire, raw)
+            if there:
                 return False
+            if there is False:
+                raise Refused(refused.message, code="NOSELECT") from None
             if len(parts) == 2:
                 raise
             self._wire.run(*parts[:2], what=f"making {name}")

@@ -284,6 +284,8 @@ def _create(session: Session, names: Sequence[str], planned: PlannedMailbox) -> 
             session.create(encode_name(name), planned.special_use)
         except Refused as refused:
             refusals.append(refused.message)
+            if refused.code == "NOSELECT":
+                break  # no other name would make a mailbox of that level
         else:
             return name
     raise MailboxRefused(refusals[0], hint="map it to another name with --map")
