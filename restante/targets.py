@@ -15,6 +15,7 @@ from restante.secrets import url_login
 from restore import ScriptTarget, Target, open_target
 from restore.targets import DELIVERY
 from restore.targets.files import folder_name
+from restore.targets.imap import ImapTarget
 
 FILES = ("maildir", "mbox", "eml")
 
@@ -36,11 +37,13 @@ def is_delivery(url: str) -> bool:
     return url.partition("://")[0] in DELIVERY
 
 
-def check_target(url: str, *, many: bool, verify: bool) -> None:
+def check_target(url: str, *, many: bool, verify: bool, receipts: bool) -> None:
     """Refuse what is no target at all, for one account or for many. Raises UsageTrouble, BadUrl."""
     if verify and is_delivery(url):
         hint = "leave it out; a restore over IMAP compares what it wrote"
         raise UsageTrouble("--verify has nothing to read back where mail is delivered", hint=hint)
+    if not receipts and not is_imap(url):
+        raise UsageTrouble("--no-receipts marks mail by a flag, which needs IMAP", hint="leave it out")
     scheme, colon, rest = url.partition(":")
     if is_imap(url):
         parse_url(address_of(url, "account") if many else url)
@@ -70,14 +73,20 @@ def many_addresses(url: str, accounts: Sequence[str]) -> list[Address]:
     return [Address(address_of(url, account), login) for account in accounts]
 
 
-def open_address(address: Address, ledgers: Path) -> Target:
-    """Return the target at an address; what was delivered is noted below `ledgers`. Raises RestoreTrouble, BadUrl."""
+def open_address(address: Address, ledgers: Path, *, receipts: bool = True) -> Target:
+    """Return the target at an address; what was delivered is noted below `ledgers`. Raises RestoreTrouble, BadUrl.
+
+    Without `receipts` all mail is marked as having had its read receipt (RFC 3503).
+    """
 
     def login(_: Endpoint) -> Login:
         assert address.login is not None, "an IMAP address has a login"
         return address.login
 
-    return open_target(address.url, login, ledgers)
+    target = open_target(address.url, login, ledgers)
+    if isinstance(target, ImapTarget) and not receipts:
+        target.also = ("$MDNSent",)
+    return target
 
 
 def check_sieve(sieve: str, to: str) -> None:

@@ -60,6 +60,7 @@ class Wishes(NamedTuple):
     sieve: str | None
     activate: bool
     ledgers: Path
+    receipts: bool
 
 
 def _text(name: str, metavar: str, told: str) -> Any:
@@ -96,6 +97,9 @@ NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave annotatio
 Sieve = Annotated[str | None, _text("--sieve", "URL", "Also Sieve scripts: sieve://host[:4190], the target's login.")]
 ActivateSieve = Annotated[bool, typer.Option("--activate-sieve", help="Make the script active that was.")]
 IgnoreQuota = Annotated[bool, typer.Option("--ignore-quota", help="Restore what fits, even if not all of it does.")]
+NoReceipts = Annotated[
+    bool, typer.Option("--no-receipts", help="Mark all mail so that no mail program sends read receipts for it.")
+]
 Verify = Annotated[bool, typer.Option("--verify", help="Read everything back and compare.")]
 
 
@@ -114,6 +118,7 @@ def restore(
     dry_run: DryRun = False,
     verify: Verify = False,
     ignore_quota: IgnoreQuota = False,
+    no_receipts: NoReceipts = False,
     with_acl: WithAcl = False,
     with_shared: WithShared = False,
     no_metadata: NoMetadata = False,
@@ -132,7 +137,7 @@ def restore(
         raise UsageTrouble("--with-shared goes with one account, not with --all", hint=hint)
     if activate_sieve and sieve is None:
         raise UsageTrouble("--activate-sieve without --sieve", hint="give --sieve sieve://host, where scripts go")
-    check_target(to, many=everything, verify=verify)
+    check_target(to, many=everything, verify=verify, receipts=not no_receipts)
     if sieve is not None:
         check_sieve(sieve, to)
     wiring = Wiring(config, vault)
@@ -151,6 +156,7 @@ def restore(
         sieve,
         activate_sieve,
         wiring.cache / "ledgers",
+        not no_receipts,
     )
     opened = wiring.vault
     places = [_one(opened, to, place)] if place else _everything(opened, to)
@@ -210,7 +216,7 @@ def _everything(vault: Vault, to: str) -> list[tuple[Snapshot, Address]]:
 def _plan(
     vault: Vault, snapshot: Snapshot, address: Address, wishes: Wishes
 ) -> tuple[Target, RestorePlan, ScriptTarget | None]:
-    target = open_address(address, wishes.ledgers)
+    target = open_address(address, wishes.ledgers, receipts=wishes.receipts)
     scripts = script_target(wishes.sieve, address, activate=wishes.activate) if wishes.sieve else None
     plan = make_plan(vault, snapshot, target, wishes.filters, wishes.mapping, wishes.beside, scripts)
     return target, plan, scripts

@@ -49,6 +49,8 @@ class ImapTarget:
         self, endpoint: Endpoint, login: Login, *, connections: int = 2, patience: float = 300, timeout: float = 60
     ) -> None:
         self.connections = connections
+        self.also: tuple[str, ...] = ()
+        """Flags that every message gets beside its own, where the server keeps them."""
         self._endpoint = endpoint
         self._login = login
         self._patience = patience
@@ -159,7 +161,14 @@ class ImapTarget:
 
     def _send(self, box: Box, batch: Sequence[Replay]) -> list[Placed]:
         """Send a batch and count what is stored, before anybody counts what the server holds."""
-        outgoing = [Outgoing(r.octets, kept_flags(r.flags, box), r.row.internaldate) for r in batch]
+        outgoing = [
+            Outgoing(
+                r.octets,
+                kept_flags((*r.flags, *(flag for flag in self.also if flag not in r.flags)), box),
+                r.row.internaldate,
+            )
+            for r in batch
+        ]
         cause: AppendInterrupted | None = None
         first = box.next_new
         with box.gate.shared():

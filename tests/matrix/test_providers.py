@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from imap.model import Login
+from restante.targets import Address, open_address
 from tests.backup.site import Site, account, only, served
 from tests.corpus import plain_mail
 from tests.restore.replay import held, restore, to_server
@@ -433,3 +434,26 @@ def test_dovecot_s_mail_goes_there_with_its_flags_and_not_twice(
         assert (report.status, report.restored) == ("complete", 0 if run else 6)
     there = {name.upper(): box for name, box in held(server, heir).items() if box}
     assert there == {name.upper().replace(".", "/"): box for name, box in held(dovecot, user).items() if box}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_mail_can_be_restored_without_asking_for_read_receipts_where_the_server_keeps_the_mark(
+    kept: bool,
+    play: Play,
+    site: Site,
+) -> None:
+    source = play(GENERIC)
+    user = filled(source, ("INBOX", [*mails(1, flags=("\\Seen",)), *mails(2, flags=("$MDNSent",)), *mails(3)]))
+    site.backup(account(source, user))
+    server = play(GENERIC) if kept else play(GENERIC, permanent=("\\Seen", "\\Flagged"))
+    heir = server.new_user().name
+    login = Login(lambda: server.password(heir))
+    target = open_address(Address(server.url(heir), login), site.directory, receipts=False)
+    report = restore(site, site.snapshot(user), target)
+    flags = Counter(flags for _, flags, _ in held(server, heir)["INBOX"].elements())
+    if kept:
+        assert flags == Counter([("$MDNSent", "\\Seen"), ("$MDNSent",), ("$MDNSent",)])
+        assert not report.altered
+    else:
+        assert flags == Counter([("\\Seen",), (), ()])
+        assert ["$MDNSent" in one.what for one in report.altered] == [True]
