@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.cli.command import assert_one_error
 from tests.cli.serving import Serving
+from tests.cli.test_terminal import on_a_terminal
 from tests.corpus import MESSAGES
 from tests.proxy import cutting_proxy
 from tests.secret import PRIVATE_WORDS, new_secret
@@ -249,6 +250,15 @@ def test_users_who_can_not_be_listed_are_a_failure_that_is_told_once_and_nobody_
     assert [run(serving, "backup").code for _ in range(2)] == [2, 2]
     assert room.subjects == ["[restante] `restante backup` failed"]
     assert "The error: the command for the users of mail failed with exit code 1" in body(room)
+
+
+def test_what_someone_types_wrong_at_a_terminal_is_told_to_nobody_else(serving: Serving, room: Mailroom) -> None:
+    by_mail(serving, room)
+    serving.write()
+    assert on_a_terminal(serving.command, "backup", "nobody", typed=[])[0] == 2
+    assert room.mails == []
+    assert run(serving, "backup", "nobody").code == 2
+    assert len(room.mails) == 1
 
 
 def test_a_replica_that_can_not_be_reached_is_told(serving: Serving, dovecot: DovecotServer, room: Mailroom) -> None:
