@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import SEEK_END, BytesIO
 from typing import Literal, NamedTuple
 
 from vault.columns import ColumnError, ColumnReader, ColumnWriter
@@ -147,12 +148,20 @@ def decode_sessions(columns: ColumnReader) -> list[SealedSession]:
 
 def finish_pack(vault_id: bytes, meta_key: bytes, header: Header, directory: Directory, body: list[bytes]) -> bytes:
     """Return the whole object: header, blocks, sealed directory, and the directory's length."""
+    return end_pack(vault_id, meta_key, header, directory, BytesIO(b"".join([header.encode(), *body])))
+
+
+def end_pack(vault_id: bytes, meta_key: bytes, header: Header, directory: Directory, begun: BytesIO) -> bytes:
+    """Return the whole object, of which `begun` holds header and blocks: it becomes the object, without a copy."""
     columns = ColumnWriter()
     encode_sessions(columns, directory.sessions)
     encode_directory(columns, directory)
     key = derive(meta_key, "directory", vault_id + header.salt)
     sealed = encrypt(key, 0, compress(columns.done(), 9), header.encode() + vault_id)
-    return b"".join([header.encode(), *body, sealed, len(sealed).to_bytes(_FOOTER, "little")])
+    begun.seek(0, SEEK_END)
+    begun.write(sealed)
+    begun.write(len(sealed).to_bytes(_FOOTER, "little"))
+    return begun.getvalue()
 
 
 def pack_entry(data: bytes, directory: Directory) -> PackEntry:

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import count
 
 from vault.catalogue import Catalogue, RawEntry
 from vault.errors import Damage
 from vault.ids import BlobId
 from vault.keys import KeyRing
-from vault.pack import Block, BlockKey, Directory, PackEntry, block_key, finish_pack, pack_entry
+from vault.pack import Block, BlockKey, Directory, PackEntry, block_key, end_pack, pack_entry
 from vault.recipe import PLAIN
 from vault.seal import HEADER_SIZE, new_header
 from vault.stores.base import WriteStore
@@ -67,14 +68,16 @@ class _OpenPack:
     """Blocks gathered for the next pack."""
 
     def __init__(self) -> None:
-        self.body: list[bytes] = []
+        self.header = new_header("P")
+        self.begun = BytesIO()
+        self.begun.write(self.header.encode())
         self.blocks: list[Block] = []
         self.catalogue = Catalogue()
         self.size = HEADER_SIZE
 
     def add(self, key: BlockKey, counter: int, sealed: bytes, plain: int, blobs: Iterable[tuple[BlobId, int]]) -> None:
         self.blocks.append(Block(key.session, counter, self.size, len(sealed), plain, tuple(blobs)))
-        self.body.append(sealed)
+        self.begun.write(sealed)
         self.size += len(sealed)
 
 
@@ -204,7 +207,7 @@ class Packer:
             catalogue = pack.catalogue.encode()
             pack.add(self._key, counter, self._key.seal(counter, catalogue, 9), len(catalogue), ())
         directory = Directory("P", tuple(pack.blocks), (self._session,))
-        data = finish_pack(self._ring.vault_id, self._ring.meta_key, new_header("P"), directory, pack.body)
+        data = end_pack(self._ring.vault_id, self._ring.meta_key, pack.header, directory, pack.begun)
         return pack_entry(data, directory), data
 
     @contextmanager
