@@ -85,7 +85,7 @@ def test_mail_that_the_vault_has_lost_is_named_and_the_exit_code_says_so(
     assert lost
     assert drilled["same"] == len(MESSAGES) - len(lost)
     assert f"missing: {users[0]}, " in outcome.err
-    assert site.open().runs().__next__().status == "damaged"
+    assert "damaged" in {run.status for run in site.open().runs() if run.kind == "drill"}
 
 
 def test_a_server_can_be_the_place_and_each_drill_there_begins_anew(
