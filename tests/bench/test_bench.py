@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.field import left_out
 from bench.generate import giant, office, swarm
 from bench.maildir import fill
-from bench.rows import OURS
+from bench.rows import BY_THE_BOOK, MIRRORED, OTHERS, OURS
 from bench.run import markdown, run
 from bench.scenarios import TINY
 from tests.servers.process import ServerMissing, find_program, new_directory
@@ -57,10 +58,16 @@ def test_a_bench_of_next_to_nothing_measures_every_step_of_every_contestant() ->
     results = run(root, TINY, ("office", "mailbox", "memory"))
 
     steps = [(row.scenario, row.step) for row in results.rows]
-    assert len(steps) == len(set(steps)) == 14
+    assert len(steps) == len(set(steps)) == 15
     assert all(OURS in row.by and row.by[OURS].wall > 0 for row in results.rows)
-    assert {"restic auto", "restic max"} <= results.rows[0].by.keys()
-    backups = [row.by[OURS] for row in results.rows if row.step != "full restore"]
+    backups = [row.by[OURS] for row in results.rows if not row.step.startswith("full restore")]
     assert all(one.octets and one.objects and one.puts == one.objects and one.round_trips for one in backups)
+    by_step = {(row.scenario, row.step): row.by for row in results.rows}
+    there = set(OTHERS) - left_out().keys()
+    assert {BY_THE_BOOK, "restic auto", "restic max", "plain loop"} <= there
+    assert by_step["office", "first backup"].keys() - {OURS} == there
+    assert by_step["office", "full restore"].keys() - {OURS} == there & {*MIRRORED}
+    plain = by_step["office", "first backup"]["plain loop"]
+    assert plain.objects == TINY.mails
     assert json.loads(json.dumps(results.plain()))["rows"]
     assert "**no**" in markdown(results) or all(target.met for target in results.targets)
