@@ -112,11 +112,14 @@ BY_THE_BOOK = "by the book"
 MIRRORED = (BY_THE_BOOK, "restic auto", "restic max", "borg")
 DIRECT = ("mailvault", "plain loop")
 OTHERS = (*MIRRORED, *DIRECT)
+DRAIN, PREPARE, APPEND = "raw drain", "prepare alone", "raw MULTIAPPEND"
+CEILINGS = (DRAIN, PREPARE, APPEND)
+"""No contestants: what wire and machine give at best."""
 
 
 def ratios(results: Results) -> str:
     """Restante's figures as shares of each other contestant's, wall, CPU and stored: below 1 is less."""
-    names = [name for name in OTHERS if any(name in row.by for row in results.rows)]
+    names = [name for name in (*OTHERS, *CEILINGS) if any(name in row.by for row in results.rows)]
     lines = []
     for row in results.rows:
         ours = row.by.get(OURS)

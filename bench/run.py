@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.contestants import Mailvault
 from bench.corpus import fetch_corpus
 from bench.field import left_out, say
+from bench.latency import latency_rounds
 from bench.rows import Results, Row, absolute, promises, ratios
 from bench.scenarios import (
     FULL,
@@ -36,7 +37,7 @@ from bench.targets import targets
 from tests.servers.process import ServerMissing
 
 HERE = Path(__file__).parent
-PARTS = ("office", "corpus", "mailbox", "memory")
+PARTS = ("office", "latency", "corpus", "mailbox", "memory")
 
 
 def chosen_size() -> Size:
@@ -83,6 +84,8 @@ def rows(bench: Bench, parts: tuple[str, ...]) -> Iterator[Row]:
     """Run the parts one after the other."""
     if "office" in parts:
         yield from office_rounds(bench)
+    if "latency" in parts:
+        yield from latency_rounds(bench)
     if "corpus" in parts:
         data = fetch_corpus(HERE.parent / ".cache")
         if data is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from bench.corpus import corpus
 from bench.field import Others
 from bench.generate import Delivery, giant, office, swarm
 from bench.places import Bucket, Folder, MailServer, Store
-from bench.rows import OTHERS, OURS, Figures, Row, figures
+from bench.ready import Ceilings
+from bench.rows import APPEND, DRAIN, OTHERS, OURS, PREPARE, Figures, Row, figures
 from bench.servers import dovecot
 
 SEED = 1
@@ -92,23 +94,30 @@ def users_of(count: int) -> tuple[str, ...]:
 def office_rounds(bench: Bench) -> Iterator[Row]:
     """An office: first backup, nothing new, three mails in a hundred changed, full restore; everybody takes part."""
     users = users_of(bench.size.users)
+    ceilings = Ceilings(bench.root / "ceilings")
     with bench.server("office", users, office(SEED, users, bench.size.mails)) as server:
         restante = bench.restante(server, bench.folder, "office")
         others = bench.others(server, bench.folder, "office")
         for step in ("first backup", "nothing new", "3 % changed"):
             fresh = one_percent(server, SEED + 1, bench.size.mails) if step == "3 % changed" else 0
             by = {**others.backup(server), **ours(restante.backup(server))}
+            if step == "first backup":
+                by |= {DRAIN: figures(ceilings.drain(server)), PREPARE: figures(ceilings.prepare(server))}
             yield Row("office", step, by, len(users), fresh=fresh)
-        yield from _restores(bench, server, restante, others)
+        yield from _restores(bench, server, restante, others, ceilings)
         others.close()
+        ceilings.close()
 
 
-def _restores(bench: Bench, server: MailServer, restante: Restante, others: Others) -> Iterator[Row]:
+def _restores(
+    bench: Bench, server: MailServer, restante: Restante, others: Others, ceilings: Ceilings
+) -> Iterator[Row]:
     expected, users = server.held(), server.users
     out = bench.root / "out"
     by = {**others.restore_files(), OURS: figures(restante.restore_files(out))}
     same(expected, sum(1 for path in out.glob("*/**/cur/*") if path.is_file()))
     yield Row("office", "full restore to Maildir", by)
+    shutil.rmtree(out)
 
     def empty(name: str) -> AbstractContextManager[MailServer]:
         return bench.server(f"target-{name}", users)
@@ -116,6 +125,9 @@ def _restores(bench: Bench, server: MailServer, restante: Restante, others: Othe
     by = others.restore(empty, lambda target: same(expected, target.held()))
     with empty(OURS) as target:
         by[OURS] = figures(restante.restore(target))
+        same(expected, target.held())
+    with empty("raw") as target:
+        by[APPEND] = figures(ceilings.append(server, target))
         same(expected, target.held())
     yield Row("office", "full restore", by)
 

@@ -12,7 +12,7 @@ import pytest
 from bench.field import left_out
 from bench.generate import giant, office, swarm
 from bench.maildir import fill
-from bench.rows import BY_THE_BOOK, MIRRORED, OTHERS, OURS
+from bench.rows import APPEND, BY_THE_BOOK, DRAIN, MIRRORED, OTHERS, OURS, PREPARE, Figures
 from bench.run import markdown, run
 from bench.scenarios import TINY
 from tests.servers.process import ServerMissing, find_program, new_directory
@@ -50,24 +50,58 @@ def _wanted() -> None:
         raise ServerMissing("bench")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_a_bench_of_next_to_nothing_measures_every_step_of_every_contestant() -> None:
+def _measured(part: str) -> dict[tuple[str, str], dict[str, Figures]]:
     _wanted()
-    root = new_directory("bench")
-    results = run(root, TINY, ("office", "mailbox", "memory"))
-
-    steps = [(row.scenario, row.step) for row in results.rows]
-    assert len(steps) == len(set(steps)) == 15
-    assert all(OURS in row.by and row.by[OURS].wall > 0 for row in results.rows)
-    backups = [row.by[OURS] for row in results.rows if not row.step.startswith("full restore")]
-    assert all(one.octets and one.objects and one.puts == one.objects and one.round_trips for one in backups)
-    by_step = {(row.scenario, row.step): row.by for row in results.rows}
-    there = set(OTHERS) - left_out().keys()
-    assert {BY_THE_BOOK, "restic auto", "restic max", "plain loop"} <= there
-    assert by_step["office", "first backup"].keys() - {OURS} == there
-    assert by_step["office", "full restore"].keys() - {OURS} == there & {*MIRRORED}
-    plain = by_step["office", "first backup"]["plain loop"]
-    assert plain.objects == TINY.mails
+    results = run(new_directory("bench"), TINY, (part,))
+    found = {(row.scenario, row.step): row.by for row in results.rows}
+    assert len(found) == len(results.rows)
+    for (_, step), by in found.items():
+        assert by[OURS].wall > 0
+        if "backup" in step or "changed" in step or "new" in step:
+            assert by[OURS].octets
+            assert by[OURS].puts == by[OURS].objects
+            assert by[OURS].round_trips
     assert json.loads(json.dumps(results.plain()))["rows"]
     assert "**no**" in markdown(results) or all(target.met for target in results.targets)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_every_contestant_and_ceiling_takes_part_in_an_office_of_next_to_nothing() -> None:
+    found = _measured("office")
+    there = set(OTHERS) - left_out().keys()
+    assert {BY_THE_BOOK, "restic auto", "restic max", "plain loop"} <= there
+    first, restored = found["office", "first backup"], found["office", "full restore"]
+    assert first.keys() == there | {OURS, DRAIN, PREPARE}
+    assert restored.keys() == there & {*MIRRORED} | {OURS, APPEND}
+    assert first["plain loop"].objects == TINY.mails
+    assert {"nothing new", "3 % changed", "full restore to Maildir"} <= {step for _, step in found}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_over_a_longer_way_what_goes_by_is_counted() -> None:
+    found = _measured("latency")
+    store = found["path", "first backup, S3 at 100 ms"]
+    for by in store.values():
+        assert by.octets
+        assert by.store
+        assert by.store.requests > 3
+        assert by.store.sent > by.octets
+    mail = found["path", "first backup, IMAP at 100 ms"]
+    for by in mail.values():
+        assert by.mail
+        assert by.mail.turns >= by.mail.connections > 0
+        assert by.mail.received > 1_000_000
+    warm, empty = (found["path", f"one message, {how}, S3 at 100 ms"][OURS] for how in ("warm cache", "empty machine"))
+    assert warm.store
+    assert empty.store
+    assert warm.store.received < empty.store.received
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("part, steps", [("mailbox", 5), ("memory", 5)])
+def test_a_part_of_next_to_nothing_measures_every_step(part: str, steps: int) -> None:
+    assert len(_measured(part)) == steps
