@@ -7,7 +7,6 @@ nothing bounces to anybody. What was delivered stands in a ledger: the server ca
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import smtplib
 import threading
@@ -23,7 +22,8 @@ from imap.errors import CannotConnect, ImapError, LoginRefused
 from imap.model import Endpoint, Login
 from restore.errors import RestoreTrouble
 from restore.model import Alteration, Placed, PlannedMailbox, ReadBack, Replay, Survey
-from restore.targets.files import told
+from restore.targets.ledger import Ledger
+from restore.targets.recipient import Recipient, recipient_of
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
 _LONGEST_LINE = 998
@@ -33,7 +33,10 @@ _LOST = "mail is delivered anew: flags, dates and mailboxes are lost, and the se
 
 
 class DeliveryTarget:
-    """One recipient behind an LMTP or SMTP server; `patience` bounds the seconds that a busy server is waited for."""
+    """One recipient behind an LMTP or SMTP server; `patience` bounds the seconds that a busy server is waited for.
+
+    Raises RestoreTrouble where the account's name is no address.
+    """
 
     known_by: Literal["blob"] = "blob"
     connections = 2
@@ -48,6 +51,7 @@ class DeliveryTarget:
         timeout: float = 60,
     ) -> None:
         self._endpoint = endpoint
+        self._recipient = recipient_of(endpoint.account)
         self._login = login
         self._patience = patience
         self._timeout = timeout
@@ -118,7 +122,7 @@ class DeliveryTarget:
                 reason = _unspeakable(octets, server)
                 if reason:
                     return _Sent(550, reason)
-                code, words = _send(server, self._endpoint.account, octets)
+                code, words = _send(server, self._recipient, octets)
                 return _Sent(code, f"the server says: {code} {words}", tuple(_altered(octets, server)))
         except _AnswerLost:
             return _Sent(550, "the connection broke before the answer: perhaps it arrived; run again to send it")
@@ -151,6 +155,7 @@ class DeliveryTarget:
                 check_fingerprint(made[0].sock, endpoint)
             if login is not None:
                 made[0].login(endpoint.user, login.secret())
+            _check_speaks_of(self._recipient, made[0], endpoint)
         except BaseException as error:
             for server in made:
                 server.close()
@@ -164,38 +169,6 @@ class _Sent(NamedTuple):
     code: int
     words: str
     altered: tuple[str, ...] = ()
-
-
-class Ledger:
-    """What was delivered to one recipient: a line for each message, its mailbox and blob. It may be lost, and read."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-
-    @property
-    def exists(self) -> bool:
-        """Whether anything was delivered before."""
-        return self.path.exists()
-
-    def delivered(self, mailbox: str) -> Counter[bytes]:
-        """Count the blobs of a mailbox."""
-        with told(self.path):
-            lines = self.path.read_text().splitlines() if self.path.exists() else []
-        return Counter(line.partition(" ")[2].encode() for line in lines if line.startswith(f"{_short(mailbox)} "))
-
-    def note(self, mailbox: str, blob: str) -> None:
-        """Note a message durably."""
-        with self._lock, told(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self.path.open("a") as file:
-                file.write(f"{_short(mailbox)} {blob}\n")
-                file.flush()
-                os.fsync(file.fileno())
-
-
-def _short(mailbox: str) -> str:
-    return hashlib.sha256(mailbox.encode()).hexdigest()[:16]
 
 
 def _connect(endpoint: Endpoint, timeout: float) -> smtplib.SMTP:
@@ -229,12 +202,23 @@ class _AnswerLost(Exception):
     """The connection broke when the message was out and the answer not in."""
 
 
-def _send(server: smtplib.SMTP, recipient: str, octets: bytes) -> tuple[int, str]:
+def _check_speaks_of(recipient: Recipient, server: smtplib.SMTP, endpoint: Endpoint) -> None:
+    """Raise CannotConnect where a recipient beyond ASCII can't be named to the server (RFC 6531 §3.1)."""
+    if not recipient.isascii() and not server.has_extn("smtputf8"):
+        place = f"{endpoint.host} port {endpoint.port}"
+        hint = "restore it over IMAP or into files, or name another recipient in the URL"
+        raise CannotConnect(f"{place} offers no SMTPUTF8, and {recipient} is not plain ASCII", hint=hint)
+
+
+def _send(server: smtplib.SMTP, recipient: Recipient, octets: bytes) -> tuple[int, str]:
     """Deliver one message; return the server's answer. Raises OSError, SMTPException where nothing was taken."""
     options = ["BODY=BINARYMIME"] if _is_exact(server) else ["BODY=8BITMIME"] * server.has_extn("8bitmime")
+    if not recipient.isascii():
+        options.append("SMTPUTF8")
     code, words = server.mail("", options)
     if code // 100 == 2:
-        code, words = server.rcpt(recipient)
+        # smtplib's own rcpt() would parse the recipient, and might find another one in it
+        code, words = server.docmd("RCPT", f"TO:<{recipient}>")
     if code // 100 != 2:
         server.rset()
         return code, _readable(words)

@@ -28,3 +28,6 @@ def test_a_restore_is_delivered_to_the_account_of_that_name_and_never_twice(
     assert (first["restored"], again["restored"], again["skipped"]) == (2, 0, 2)
     assert [one.rcpt_tos for one in room.envelopes] == [[user], [user]]
     assert_one_error(command("restore", user, *to, *vault, "--verify"), 2, "--verify")
+    for name in ("x%20%3Cother@example.org%3E", "a%3E%20NOTIFY=NEVER"):
+        url = f"smtp://{name}@127.0.0.1:{room.port}?tls=off"
+        assert_one_error(command("restore", user, "--to", url, *vault), 3, "names nobody that mail can be delivered to")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
@@ -11,12 +12,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imap.errors import CannotConnect, LoginRefused
-from imap.model import Login
+from imap.model import Endpoint, Login
 from imap.url import parse_delivery_url
 from restore import RestoreReport
+from restore.errors import RestoreTrouble
 from restore.targets.delivery import DeliveryTarget
+from restore.targets.recipient import recipient_of
 from tests.backup.site import Site, account
 from tests.corpus import MESSAGES, plain_mail
 from tests.restore.replay import restore
@@ -53,6 +58,12 @@ def backed_up(site: Site, dovecot: DovecotServer, boxes: dict[str, list[bytes]])
         deliver(dovecot, user, name, [Mail(mail, ("\\Seen",)) for mail in mails])
     site.backup(account(dovecot, user))
     return user
+
+
+@pytest.fixture
+def kept(dovecot: DovecotServer, site: Site) -> tuple[Site, str]:
+    """A vault with one mail of one account, and the account."""
+    return site, backed_up(site, dovecot, {"INBOX": [plain_mail(1)]})
 
 
 def hand_over(site: Site, user: str, url: str, **more: float) -> RestoreReport:
@@ -228,3 +239,117 @@ def test_plain_text_is_refused_unless_it_is_asked_for(dovecot: DovecotServer, si
     with answering(lambda *_: None) as server, pytest.raises(CannotConnect, match="offers no TLS"):
         hand_over(site, user, f"smtp://{user}@127.0.0.1:{server.port}")
     assert not server.taken
+
+
+# What is noted.
+
+
+def ledger_of(site: Site) -> Path:
+    (path,) = (site.directory / "ledgers").iterdir()
+    return path
+
+
+@pytest.mark.parametrize("torn", [b"", b"cut", b"\0" * 4096])
+def test_a_ledger_that_a_crash_tore_costs_its_last_line_alone(torn: bytes, dovecot: DovecotServer, site: Site) -> None:
+    user = backed_up(site, dovecot, {"INBOX": [plain_mail(n) for n in range(4)]})
+    with answering(lambda *_: None) as server:
+        url = f"smtp://{user}@127.0.0.1:{server.port}?tls=off"
+        hand_over(site, user, url)
+        ledger = ledger_of(site)
+        noted = ledger.read_bytes()
+        ledger.write_bytes(noted[:-20] if torn == b"cut" else noted + torn)
+        runs = [hand_over(site, user, url) for _ in range(3)]
+    assert [run.restored for run in runs] == [int(torn == b"cut"), 0, 0]
+    assert set(ledger.read_bytes().splitlines()) >= set(noted.splitlines())
+
+
+def test_a_line_that_a_crash_tore_merges_with_no_other(dovecot: DovecotServer, site: Site) -> None:
+    user = backed_up(site, dovecot, {"INBOX": [plain_mail(1), plain_mail(2)], "Work": [plain_mail(3)]})
+    with answering(lambda *_: None) as server:
+        url = f"smtp://{user}@127.0.0.1:{server.port}?tls=off"
+        hand_over(site, user, url)
+        ledger = ledger_of(site)
+        lines = ledger.read_bytes().splitlines(keepends=True)
+        ledger.write_bytes(lines[0] + lines[1][:25])
+        assert [hand_over(site, user, url).restored for _ in range(2)] == [2, 0]
+    assert sorted(ledger.read_bytes().splitlines(keepends=True)) == sorted(lines)
+
+
+def test_a_new_ledger_is_in_its_directory_before_anything_else_is_noted(
+    kept: tuple[Site, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, user = kept
+    synced, real = [], os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with answering(lambda *_: None) as server:
+        hand_over(site, user, f"smtp://{user}@127.0.0.1:{server.port}?tls=off")
+    ledger = ledger_of(site)
+    ours = [path for path in synced if path in {site.directory, ledger.parent, ledger}]
+    assert (set(ours[:-1]), ours[-1]) == ({site.directory, ledger.parent}, ledger)
+
+
+# Who the mail goes to.
+
+NOBODY = ["x <other@example.org>", "<other@example.org>", "other@example.org (x)"]
+NOBODY += ["a b@example.org", "@relay.invalid:a@example.org", "a@b@example.org", "a>"]
+NOBODY += ["a,b@example.org", '"a"b@example.org', "a..b@example.org", '"a', ".a", " "]
+NOBODY += ["a@b> SIZE=1", "a@example.org;b", "a\u00a0b@example.org", "a@", "a\udcff@b"]
+
+
+def outcome(site: Site, user: str, account: str, port: int) -> RestoreReport | str:
+    """Restore to an account with such a name; return the report, or the one line why not."""
+    endpoint = Endpoint("127.0.0.1", port, account, "off", protocol="smtp")
+    try:
+        return restore(site, site.snapshot(user), DeliveryTarget(endpoint, None, site.directory / "ledgers"))
+    except RestoreTrouble as error:
+        return error.message
+
+
+@pytest.mark.parametrize("name", [*NOBODY, "a\r\nb@x", "a\nRCPT TO:<b@x>", "a\0b@x"])
+def test_an_account_whose_name_is_no_address_gets_no_mail_and_nobody_else_does(
+    name: str, kept: tuple[Site, str], tmp_path: Path
+) -> None:
+    with mailroom(tmp_path, "plain") as room:
+        assert "names nobody that mail can be delivered to" in str(outcome(*kept, name, room.port))
+    assert not room.envelopes
+
+
+@pytest.mark.parametrize(
+    "name", ["anna", "anna@example.org", "a.b+c@example.org", '"x <other@y>"@example.org', "o'b/c=d@[127.0.0.1]"]
+)
+def test_mail_goes_to_the_very_name_that_the_account_has(name: str, kept: tuple[Site, str]) -> None:
+    with answering(lambda *_: None) as server:
+        report = outcome(*kept, name, server.port)
+    assert isinstance(report, RestoreReport)
+    assert (report.status, server.recipients) == ("complete", [f"RCPT TO:<{name}>"])
+
+
+def test_a_name_beyond_ascii_is_sent_where_the_server_takes_such_names(kept: tuple[Site, str], tmp_path: Path) -> None:
+    with mailroom(tmp_path, "plain") as room:
+        report = outcome(*kept, "jürgen@bücher.example", room.port)
+    assert isinstance(report, RestoreReport)
+    assert (report.status, [one.rcpt_tos for one in room.envelopes]) == ("complete", [["jürgen@bücher.example"]])
+    assert room.envelopes[0].smtp_utf8
+
+
+def test_a_name_beyond_ascii_is_one_clear_line_where_the_server_takes_none(kept: tuple[Site, str]) -> None:
+    with answering(lambda *_: None) as server, pytest.raises(CannotConnect, match="offers no SMTPUTF8"):
+        outcome(*kept, "jürgen@bücher.example", server.port)
+    assert not server.recipients
+
+
+@given(st.text(st.sampled_from('ab@<>"\\ ,;:()[]. \r\n\0é'), max_size=12))
+def test_no_name_makes_two_recipients_or_another_command(name: str) -> None:
+    try:
+        sent = recipient_of(name)
+    except RestoreTrouble:
+        return
+    assert sent == name
+    bare = re.sub(r'\A"(?:\\.|[^\\"])*"(?=@|\Z)', "quoted", sent)
+    assert not re.search(r"[<>\s,;:()\0\"\\]", bare)
+    assert bare.count("@") <= 1
