@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from vault.pack import Block, BlockKey, Directory, PackEntry, block_key, end_pac
 from vault.recipe import PLAIN
 from vault.seal import HEADER_SIZE, new_header
 from vault.stores.base import WriteStore
+
+_BLOCKS_WAITING = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,40 @@ class StoredBlob:
         object.__setattr__(self, "digest", hashlib.blake2b(self.stored, digest_size=16).digest() if recipe else b"")
 
 
+class _Waiting:
+    """Small blobs waiting for company in a block, each account's on their own as long as there is room.
+
+    Who restores an account then reads little of others' mail, and like lies beside like.
+    """
+
+    def __init__(self, block: int) -> None:
+        self._block = block
+        self._blobs: dict[Share, list[StoredBlob]] = {}
+        self._octets: Counter[Share] = Counter()
+
+    def add(self, blob: StoredBlob) -> list[StoredBlob]:
+        """Take a blob; return what is enough for a block now, if anything is."""
+        self._blobs.setdefault(blob.share, []).append(blob)
+        self._octets[blob.share] += len(blob.stored)
+        if self._octets[blob.share] >= self._block:
+            return self._take(blob.share)
+        return self.gather() if self._octets.total() >= _BLOCKS_WAITING * self._block else []
+
+    def gather(self) -> list[StoredBlob]:
+        """Return the blobs of whoever came first, of as many accounts as a block holds; nothing when none wait."""
+        group: list[StoredBlob] = []
+        octets = 0
+        while self._blobs and octets < self._block:
+            share = next(iter(self._blobs))
+            octets += self._octets[share]
+            group += self._take(share)
+        return group
+
+    def _take(self, share: Share) -> list[StoredBlob]:
+        del self._octets[share]
+        return self._blobs.pop(share)
+
+
 class _OpenPack:
     """Blocks gathered for the next pack."""
 
@@ -92,8 +129,7 @@ class Packer:
         self._key = block_key(ring.vault_id, "P", self._session.id, key)
         self._counter = count()
         self._lock = threading.Condition()
-        self._solid: list[StoredBlob] = []
-        self._solid_octets = 0
+        self._waiting = _Waiting(limits.block)
         self._in_flight = 0
         self._open = _OpenPack()
         self._done: list[PackEntry] = []
@@ -115,16 +151,14 @@ class Packer:
             if len(blob.stored) >= self._limits.alone:
                 self._submit([blob])
                 return
-            self._solid.append(blob)
-            self._solid_octets += len(blob.stored)
-            if self._solid_octets >= self._limits.block:
-                self._submit_solid()
+            if group := self._waiting.add(blob):
+                self._submit(group)
 
     def flush(self) -> list[PackEntry]:
         """Seal and send all that was added; return the packs sent since the last flush. Raises the first failure."""
         with self._lock:
-            if self._solid:
-                self._submit_solid()
+            while group := self._waiting.gather():
+                self._submit(group)
             self._lock.wait_for(lambda: self._in_flight == 0)
             self._raise_failure()
             last, self._open = self._open, _OpenPack()
@@ -143,10 +177,6 @@ class Packer:
             self._lock.notify_all()
         self._sealers.shutdown(wait=True, cancel_futures=True)
         self._senders.shutdown(wait=True, cancel_futures=True)
-
-    def _submit_solid(self) -> None:
-        group, self._solid, self._solid_octets = self._solid, [], 0
-        self._submit(group)
 
     def _submit(self, group: list[StoredBlob]) -> None:
         """Hand a block to the sealers; called with the lock held, which waiting lets go."""
