@@ -238,7 +238,7 @@ class _Run:
     def _batches(self, task: _Task) -> Iterator[list[Replay]]:
         batch: list[Replay] = []
         size = 0
-        found = self._vault.read_messages(row.blob for row, _ in task.messages)
+        found = self._vault.read_messages((row.blob, row.size) for row, _ in task.messages)
         for (row, flags), (_, octets) in zip(task.messages, found, strict=True):
             if isinstance(octets, Damage):
                 self._fail(task.planned, row.uid, octets.message)

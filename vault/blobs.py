@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from itertools import islice
 
 from vault.columns import ColumnError
 from vault.errors import Damage, ObjectCutShort, ObjectMissing
@@ -19,12 +18,16 @@ from vault.recipe import PLAIN, rebuild
 from vault.shelf import Shelf
 from vault.stores.base import ReadStore
 
-_CACHE_OCTETS = 24 << 20
-_AHEAD_MESSAGES, _AHEAD_OCTETS, _READERS, _LOOKED_UP = 64, 4 << 20, 8, 128
+_CACHE_OCTETS = 32 << 20
+_AHEAD_GROUPS, _AHEAD_OCTETS, _READERS = 16, 2 << 20, 8
+_TOGETHER, _TOGETHER_OCTETS = 32, 512 << 10
+
+Wanted = tuple[BlobId, int]
+"""A blob, and about how many octets it makes: what is read ahead is bounded by that."""
 
 
 class BlobReader:
-    """Reads blobs of one vault. Safe to use from several threads; keeps recent blocks, about 24 MiB of them."""
+    """Reads blobs of one vault. Safe to use from several threads; keeps recent blocks of small mails, about 32 MiB."""
 
     def __init__(self, store: ReadStore, ring: KeyRing, index: Index) -> None:
         self._store = store
@@ -75,41 +78,31 @@ class BlobReader:
                     return stored[1:]
         return self.read(piece, b"piece")
 
-    def read_ahead(self, blobs: Iterable[BlobId], kind: bytes) -> Iterator[tuple[BlobId, bytes | Damage]]:
+    def read_ahead(self, wanted: Iterable[Wanted], kind: bytes) -> Iterator[tuple[BlobId, bytes | Damage]]:
         """Yield the content of each blob in the given order, or the damage found; reads some ahead in threads."""
-        waiting: deque[tuple[BlobId, Future[bytes | Damage]]] = deque()
-        ready = _Ready()
-
-        def read(blob: BlobId, places: Sequence[Location]) -> bytes | Damage:
-            content = self._read_or_damage(blob, kind, places)
-            ready.add(len(content) if isinstance(content, bytes) else 0)
-            return content
-
-        def take() -> tuple[BlobId, bytes | Damage]:
-            blob, future = waiting.popleft()
-            content = future.result()
-            ready.add(-len(content) if isinstance(content, bytes) else 0)
-            return blob, content
-
+        waiting: deque[tuple[int, Future[list[tuple[BlobId, bytes | Damage]]]]] = deque()
+        ahead = 0
         try:
-            for blob, places in self._located(iter(blobs)):
-                waiting.append((blob, self._readers.submit(read, blob, places)))
-                while waiting and (len(waiting) >= _AHEAD_MESSAGES or ready.octets > _AHEAD_OCTETS):
-                    yield take()
+            for group, size in _groups(wanted):
+                waiting.append((size, self._readers.submit(self._read_group, group, kind)))
+                ahead += size
+                while waiting and (len(waiting) >= _AHEAD_GROUPS or ahead > _AHEAD_OCTETS):
+                    yield from waiting[0][1].result()
+                    ahead -= waiting.popleft()[0]
             while waiting:
-                yield take()
+                yield from waiting.popleft()[1].result()
         finally:
             for _, future in waiting:
                 future.cancel()
 
-    def _located(self, blobs: Iterator[BlobId]) -> Iterator[tuple[BlobId, list[Location]]]:
-        while some := list(islice(blobs, _LOOKED_UP)):
-            places = self._index.locate_all(some)
-            yield from ((blob, places[blob]) for blob in some)
+    def _read_group(self, blobs: Sequence[BlobId], kind: bytes) -> list[tuple[BlobId, bytes | Damage]]:
+        places = self._index.locate_all(blobs)
+        return [(blob, self._read_or_damage(blob, kind, places[blob])) for blob in blobs]
 
     def block(self, place: Location) -> bytes:
         """Return the plain octets of the block that a location lies in."""
-        return self._blocks.get((place.object_name, place.offset), lambda: self._load(place))
+        # An attachment fills its block; kept, it would push out blocks of small mails, which are asked for again.
+        return self._blocks.get((place.object_name, place.offset), lambda: self._load(place), longer_than=place.length)
 
     def _load(self, place: Location) -> bytes:
         name = place.object_name
@@ -152,14 +145,15 @@ class BlobReader:
             return damage
 
 
-class _Ready:
-    """How many octets are read but not yet taken; a message being read counts for nothing yet."""
-
-    def __init__(self) -> None:
-        self.octets = 0
-        self._lock = threading.Lock()
-
-    def add(self, octets: int) -> None:
-        """Count some more, or some less."""
-        with self._lock:
-            self.octets += octets
+def _groups(wanted: Iterable[Wanted]) -> Iterator[tuple[list[BlobId], int]]:
+    """Put small blobs together, since handing each to a thread costs more than reading it; yield sizes too."""
+    group: list[BlobId] = []
+    size = 0
+    for blob, octets in wanted:
+        if group and (len(group) >= _TOGETHER or size + octets > _TOGETHER_OCTETS):
+            yield group, size
+            group, size = [], 0
+        group.append(blob)
+        size += octets
+    if group:
+        yield group, size

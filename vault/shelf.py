@@ -17,8 +17,11 @@ class Shelf:
         self._kept: OrderedDict[Hashable, Future[bytes]] = OrderedDict()
         self._octets = 0
 
-    def get(self, key: Hashable, load: Callable[[], bytes]) -> bytes:
-        """Return what is kept under a key, or load it; who comes while it is being loaded waits for it."""
+    def get(self, key: Hashable, load: Callable[[], bytes], *, longer_than: int = 0) -> bytes:
+        """Return what is kept under a key, or load it; who comes while it is being loaded waits for it.
+
+        What is not longer than `longer_than`, because it was asked for whole, takes no place afterwards.
+        """
         with self._lock:
             future = self._kept.get(key)
             mine = future is None
@@ -26,10 +29,10 @@ class Shelf:
                 future = self._kept[key] = Future()
             self._kept.move_to_end(key)
         if mine:
-            self._fill(key, future, load)
+            self._fill(key, future, load, longer_than)
         return future.result()
 
-    def _fill(self, key: Hashable, future: Future[bytes], load: Callable[[], bytes]) -> None:
+    def _fill(self, key: Hashable, future: Future[bytes], load: Callable[[], bytes], longer_than: int) -> None:
         try:
             octets = load()
         except BaseException as error:  # noqa: BLE001 handed to whoever waits
@@ -39,6 +42,9 @@ class Shelf:
             return
         future.set_result(octets)
         with self._lock:
+            if len(octets) <= longer_than:
+                del self._kept[key]
+                return
             self._octets += len(octets)
             while self._octets > self._limit and len(self._kept) > 1:
                 self._let_go()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from vault.blobs import BlobReader
+from vault.blobs import BlobReader, Wanted
 from vault.catalogue import decode_catalogue
 from vault.columns import ColumnError
 from vault.errors import Damage, ObjectMissing, SnapshotMissing
@@ -184,10 +184,10 @@ class Vault:
                 raise
         return self.blobs.read(blob, kind)
 
-    def read_messages(self, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes | Damage]]:
+    def read_messages(self, wanted: Iterable[Wanted]) -> Iterator[tuple[BlobId, bytes | Damage]]:
         """Yield the octets of each message in the given order, or the damage found, reading ahead in threads."""
         self._ensure_index()
-        for blob, found in self._in_bulk.read_ahead(blobs, b"message"):
+        for blob, found in self._in_bulk.read_ahead(wanted, b"message"):
             yield blob, self._again(blob) if isinstance(found, Damage) else found
 
     def _again(self, blob: BlobId) -> bytes | Damage:
