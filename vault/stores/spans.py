@@ -1,8 +1,9 @@
 """A store around a store that fetches neighbouring octets together, once: a restore reads most of a pack anyway.
 
 A request costs a store tens of milliseconds, whatever its size up to some megabytes; and mail that many received lies
-where the first of them is, so restoring several accounts goes to and fro. What was fetched is kept as it came, sealed,
-in a temporary file without a name.
+where the first of them is, so restoring several accounts goes to and fro. An object that is asked for once is read in
+one place; one that is asked for again is mostly wanted whole. What was fetched is kept as it came, sealed, in a
+temporary file without a name.
 """
 
 from __future__ import annotations
@@ -24,7 +25,19 @@ from vault.stores.base import ObjectInfo, ReadStore
 SPAN = 4 << 20
 _MOST_SPANS = 512
 
+_MOST_TOGETHER = 4
+
 _Key = tuple[ObjectName, int]
+
+
+class _Fetch:
+    """Neighbouring spans of one object on their way."""
+
+    def __init__(self, name: ObjectName, numbers: range) -> None:
+        self.name = name
+        self.numbers = numbers
+        self.keys = [(name, number) for number in numbers]
+        self.octets: Future[bytes] = Future()
 
 
 class SpanStore:
@@ -43,7 +56,8 @@ class SpanStore:
         self._slots: OrderedDict[_Key, int] = OrderedDict()
         self._sizes: dict[ObjectName, int | None] = {}
         self._free = list(reversed(range(_MOST_SPANS)))
-        self._coming: dict[_Key, Future[bytes]] = {}
+        self._coming: dict[_Key, _Fetch] = {}
+        self._begun: set[ObjectName] = set()
 
     @property
     def url(self) -> str:
@@ -76,29 +90,45 @@ class SpanStore:
             if key in self._slots:
                 self._slots.move_to_end(key)
                 return os.pread(self._file, end - start, self._slots[key] * SPAN + offset)
-            future = self._coming.get(key)
-            mine = future is None
-            if future is None:
-                future = self._coming[key] = Future()
+            fetch = self._coming.get(key)
+            mine = fetch is None
+            if fetch is None:
+                fetch = _Fetch(name, self._numbers(name, number, size))
+                self._coming.update(dict.fromkeys(fetch.keys, fetch))
         if mine:
-            self._fetch(key, size, future)
-        return future.result()[offset : offset + end - start]
+            self._carry_out(fetch, size)
+        before = fetch.numbers.start * SPAN
+        return fetch.octets.result()[start - before : end - before]
 
-    def _fetch(self, key: _Key, size: int, future: Future[bytes]) -> None:
-        name, number = key
-        start = number * SPAN
+    def _numbers(self, name: ObjectName, number: int, size: int) -> range:
+        """Return which spans to fetch with one: on its own at first, then with all around it that is not here yet."""
+        first, last, end = number, number, -(-size // SPAN)
+        if name in self._begun:
+            while first > 0 and last - first + 1 < _MOST_TOGETHER and self._lacks(name, first - 1):
+                first -= 1
+            while last + 1 < end and last - first + 1 < _MOST_TOGETHER and self._lacks(name, last + 1):
+                last += 1
+        self._begun.add(name)
+        return range(first, last + 1)
+
+    def _lacks(self, name: ObjectName, number: int) -> bool:
+        return (name, number) not in self._slots and (name, number) not in self._coming
+
+    def _carry_out(self, fetch: _Fetch, size: int) -> None:
+        start, end = fetch.numbers.start * SPAN, min(fetch.numbers.stop * SPAN, size)
         try:
-            octets = self._store.get(name, start=start, length=min(SPAN, size - start))
+            fetch.octets.set_result(self._store.get(fetch.name, start=start, length=end - start))
         except BaseException as error:  # noqa: BLE001 handed to whoever waits
-            future.set_exception(error)
-        else:
-            future.set_result(octets)
+            fetch.octets.set_exception(error)
         with self._lock:
-            del self._coming[key]
-            if not future.exception():
-                self._keep(key, future.result())
+            for key in fetch.keys:
+                del self._coming[key]
+            if not fetch.octets.exception():
+                octets = memoryview(fetch.octets.result())
+                for at, key in enumerate(fetch.keys):
+                    self._keep(key, octets[at * SPAN : (at + 1) * SPAN])
 
-    def _keep(self, key: _Key, octets: bytes) -> None:
+    def _keep(self, key: _Key, octets: memoryview) -> None:
         slot = self._free.pop() if self._free else self._slots.popitem(last=False)[1]
         try:
             whole = os.pwrite(self._file, octets, slot * SPAN) == len(octets)
