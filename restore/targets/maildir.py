@@ -1,7 +1,7 @@
 """Maildir++ as target: mailboxes as `.A.B` folders that Dovecot and Courier serve as they lie.
 
 A file's name carries the message's blob id, so that a second restore finds what the first one wrote, and its size as
-a file and on the wire.
+a file and on the wire, where a LF that stands alone becomes CRLF.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from vault.model import Flags
 _LETTERS = {"\\draft": "D", "\\flagged": "F", "\\answered": "R", "\\seen": "S", "\\deleted": "T"}
 _NAMES = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 _MAX_KEYWORDS = 26
-_FILE = re.compile(r"\d+\.R([0-9a-f]{32})\.(\d+)\.restante,S=(\d+),W=(\d+)(?::2,([A-Za-z]*))?")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_FILE = re.compile(r"\d+\.R([0-9a-f]{32})\.(\d+)(\.asis)?\.restante,S=(\d+)(?:,W=(\d+))?(?::2,([A-Za-z]*))?")
+"""`.asis` where the line ends are the message's own. W= may be missing: Dovecot takes a size away that it doubts."""
 
 
 class MaildirTarget:
@@ -81,7 +83,7 @@ class MaildirTarget:
         copies: Counter[bytes] = Counter()
         for path in self._files(planned.levels):
             if match := _FILE.fullmatch(path.name):
-                if path.stat().st_size != int(match[3]):
+                if path.stat().st_size != int(match[4]):
                     path.unlink()  # a power cut tore it
                     continue
                 key = match[1].encode()
@@ -106,8 +108,9 @@ class MaildirTarget:
             self._copies[levels][key.encode()] += 1
         letters, dropped = self._flag_letters(folder, levels, replay.flags)
         content = _with_unix_ends(replay.octets)
-        sizes = f"S={len(content)},W={len(replay.octets)}"
-        unique = f"{max(seconds(replay.row), 0)}.R{key}.{copy}.restante,{sizes}"
+        asis = ".asis" if content == replay.octets else ""
+        sizes = f"S={len(content)},W={len(content) + len(_BARE_LF.findall(content))}"
+        unique = f"{max(seconds(replay.row), 0)}.R{key}.{copy}{asis}.restante,{sizes}"
         path = folder / "tmp" / unique
         write_new(path, content)
         moment = seconds(replay.row)
@@ -153,10 +156,10 @@ class MaildirTarget:
         keywords = {chr(ord("a") + n): name for name, n in self._keywords[planned.levels].items()}
         for path in self._files(planned.levels):
             if match := _FILE.fullmatch(path.name):
-                flags = [_NAMES.get(c) or keywords[c] for c in match[5] or ""]
+                flags = [_NAMES.get(c) or keywords[c] for c in match[6] or ""]
                 date = format_internaldate(int(path.stat().st_mtime), 0)
                 octets = path.read_bytes()
-                octets = octets if match[3] == match[4] else octets.replace(b"\n", b"\r\n")
+                octets = octets if match[3] or match[4] == match[5] else octets.replace(b"\n", b"\r\n")
                 yield ReadBack(octets, tuple(sorted(flags)), date)
 
     def _files(self, levels: Levels) -> Iterator[Path]:
