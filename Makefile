@@ -15,7 +15,7 @@ help:
 	@echo 'make test     all checks, then all tests against real servers (WORKERS=2, ARGS="-k name")'
 	@echo 'make check    linters, types, layers'
 	@echo 'make format   put the source into the house form'
-	@echo 'make bench    the measurements of bench/README.md (QUICK=1 for a tenth)'
+	@echo 'make bench    the measurements of bench/README.md (QUICK=1 for a tenth, PARTS=office,many)'
 	@echo 'make install  what they all need, in .venv'
 
 install: $(INSTALLED)
@@ -48,7 +48,7 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	scripts/system-packages.sh dovecot bench
-	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.run $(if $(QUICK),--size quick) $(if $(TINY),--size tiny) $(if $(PARTS),--parts $(PARTS)) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out demo-vault demo-vault.passphrase

@@ -170,9 +170,7 @@ class Mailvault:
         return Round(cost, kept(self.archive) - before)
 
     def restore(self, target: MailServer) -> Cost:
-        raise CannotDo(
-            f"mailvault has no restore, to {target.host} or any server: `mailvault get` writes out one message"
-        )
+        raise CannotDo(f"mailvault fills no server, so not {target.host}: `mailvault get` writes out one message")
 
 
 @dataclass

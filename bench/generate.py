@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -176,3 +176,31 @@ def giant(seed: int, user: str, mailbox: str, octets: int) -> Delivery:
     say = Language(seed, words=500)
     head = f"From: big@{DOMAIN}\r\nSubject: One file\r\nContent-Transfer-Encoding: base64\r\n\r\n".encode()
     return Delivery(user, mailbox, head + base64_lines(say.dice.randbytes(octets * 3 // 4 * 76 // 78)), (), FIRST_DAY)
+
+
+def spread(seed: int, users: Sequence[str], mailboxes: int, *, each: int = 2) -> Iterator[Delivery]:
+    """Yield a few small mails in each of many mailboxes of each user."""
+    for number, user in enumerate(users):
+        for box in range(mailboxes):
+            name = "INBOX" if box == 0 else f"Team {box % 20}/Case {box}"
+            yield from swarm(seed * 1000 + number, user, name, each)
+
+
+def small_mails(seed: int, users: Sequence[str], mails: int) -> Iterator[Delivery]:
+    """Yield mails of about 1 KB, as many to each user, one mailbox each."""
+    for number, user in enumerate(users):
+        yield from swarm(seed + number, user, "INBOX", mails // len(users))
+
+
+def huge_mails(seed: int, users: Sequence[str], mails: int, *, octets: int = 20_000_000) -> Iterator[Delivery]:
+    """Yield few huge mails, of 20 MB if no other size is given."""
+    for number in range(mails):
+        yield giant(seed + number, users[number % len(users)], "INBOX", octets)
+
+
+PROFILES: dict[str, Callable[[int, Sequence[str], int], Iterator[Delivery]]] = {
+    "business": office,
+    "small": small_mails,
+    "huge": huge_mails,
+}
+"""What an office's mail may be like: a mix, many small mails, few huge ones."""

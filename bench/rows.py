@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+import msgspec
 
 from bench.contestants import Round
 from bench.delay import Traffic
@@ -84,6 +87,12 @@ class Results:
     about: dict[str, str]
     rows: list[Row] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, text: str) -> Results:
+        """Read what `plain` wrote."""
+        rows = [msgspec.convert(row, Row) for row in json.loads(text)["rows"]]
+        return cls({}, rows)
 
     def plain(self) -> dict[str, Any]:
         """As JSON takes it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -12,34 +13,45 @@ from bench.changes import deliver, flag, move, one_percent
 from bench.contestants import Restante, Round
 from bench.corpus import corpus
 from bench.field import Others
-from bench.generate import Delivery, giant, office, swarm
+from bench.generate import PROFILES, Delivery, giant, spread, swarm
 from bench.places import Bucket, Folder, MailServer, Store
 from bench.ready import Ceilings
-from bench.rows import APPEND, DRAIN, OTHERS, OURS, PREPARE, Figures, Row, figures
-from bench.servers import dovecot
+from bench.rows import APPEND, BY_THE_BOOK, DRAIN, OTHERS, OURS, PREPARE, Figures, Row, figures
+from bench.servers import dovecot, far_bucket, far_server
 
 SEED = 1
 MANY = "INBOX"
+FARTHEST = 100
+"""Milliseconds."""
+CHANGED = "1 % new, 1 % flagged, 1 % moved"
 COMPRESSED = ("restic auto", "restic max", "borg", "mailvault")
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything: the office, the mailbox that changes a little, the one that must not fill memory."""
+    """How much of everything; `mailbox` is the largest in which others take part, `million` Restante's alone."""
 
     name: str
     users: int
     mails: int
     mailbox: int
     moved: int
-    swarm: int
+    million: int
+    mailboxes: int
     giant: int
-    corpus: int | None
+    corpus: int
+    profile: str = "business"
+
+    @property
+    def label(self) -> str:
+        """What the office is called: targets hold for the business mix."""
+        return "office" if self.profile == "business" else f"office with {self.profile} mails"
 
 
-FULL = Size("full", 10, 20_000, 100_000, 10_000, 300_000, 100_000_000, None)
-QUICK = Size("quick", 4, 2_000, 10_000, 1_000, 30_000, 20_000_000, 1_500)
-TINY = Size("tiny", 2, 60, 200, 50, 300, 1_000_000, 40)
+FULL = Size("full", 10, 20_000, 100_000, 1_000, 1_000_000, 500, 100_000_000, 1_000_000)
+QUICK = Size("quick", 4, 2_000, 10_000, 100, 100_000, 50, 20_000_000, 1_500)
+TINY = Size("tiny", 2, 60, 200, 10, 400, 6, 1_000_000, 40)
+SIZES = {size.name: size for size in (FULL, QUICK, TINY)}
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,10 @@ class Bench:
     def folder(self) -> Folder:
         """A directory as the store."""
         return Folder(self.root / "local")
+
+    def office(self, seed: int, users: Sequence[str], mails: int) -> Iterator[Delivery]:
+        """Make an office's mail after the profile that was asked for."""
+        return PROFILES[self.size.profile](seed, users, mails)
 
     def server(
         self, name: str, users: Sequence[str], mails: Iterable[Delivery] = ()
@@ -95,15 +111,15 @@ def office_rounds(bench: Bench) -> Iterator[Row]:
     """An office: first backup, nothing new, three mails in a hundred changed, full restore; everybody takes part."""
     users = users_of(bench.size.users)
     ceilings = Ceilings(bench.root / "ceilings")
-    with bench.server("office", users, office(SEED, users, bench.size.mails)) as server:
+    with bench.server("office", users, bench.office(SEED, users, bench.size.mails)) as server:
         restante = bench.restante(server, bench.folder, "office")
         others = bench.others(server, bench.folder, "office")
-        for step in ("first backup", "nothing new", "3 % changed"):
-            fresh = one_percent(server, SEED + 1, bench.size.mails) if step == "3 % changed" else 0
+        for step in ("first backup", "nothing new", CHANGED):
+            fresh = one_percent(server, SEED + 1, bench.size.mails) if step == CHANGED else 0
             by = {**others.backup(server), **ours(restante.backup(server))}
             if step == "first backup":
                 by |= {DRAIN: figures(ceilings.drain(server)), PREPARE: figures(ceilings.prepare(server))}
-            yield Row("office", step, by, len(users), fresh=fresh)
+            yield Row(bench.size.label, step, by, len(users), fresh=fresh)
         yield from _restores(bench, server, restante, others, ceilings)
         others.close()
         ceilings.close()
@@ -116,7 +132,7 @@ def _restores(
     out = bench.root / "out"
     by = {**others.restore_files(), OURS: figures(restante.restore_files(out))}
     same(expected, sum(1 for path in out.glob("*/**/cur/*") if path.is_file()))
-    yield Row("office", "full restore to Maildir", by)
+    yield Row(bench.size.label, "full restore to Maildir", by)
     shutil.rmtree(out)
 
     def empty(name: str) -> AbstractContextManager[MailServer]:
@@ -129,7 +145,7 @@ def _restores(
     with empty("raw") as target:
         by[APPEND] = figures(ceilings.append(server, target))
         same(expected, target.held())
-    yield Row("office", "full restore", by)
+    yield Row(bench.size.label, "full restore", by)
 
 
 def corpus_rounds(bench: Bench, data: Path) -> Iterator[Row]:
@@ -142,35 +158,77 @@ def corpus_rounds(bench: Bench, data: Path) -> Iterator[Row]:
 
 
 def mailbox_rounds(bench: Bench) -> Iterator[Row]:
-    """One large mailbox in which little happens."""
-    size = bench.size
-    with bench.server("large", ("reader",), swarm(SEED, "reader", MANY, size.mailbox)) as server:
-        restante = bench.restante(server, bench.bucket, "large")
-        others = bench.others(server, bench.bucket, "large", ("restic auto", "borg", "mailvault"))
-        name = f"mailbox of {size.mailbox:,}"
-        for step in ("first backup", "nothing new", "one new mail", "one flag", f"{size.moved:,} moved"):
-            match step:
-                case "one new mail":
-                    deliver(server, swarm(SEED + 1, "reader", MANY, 1))
-                case "one flag":
-                    flag(server, "reader", MANY, size.mailbox // 2, size.mailbox // 2)
-                case "first backup" | "nothing new":
-                    pass
-                case _:
-                    move(server, "reader", MANY, size.moved, "Moved")
-            moved = size.moved if step.endswith(" moved") else 0
-            yield Row(name, step, {**others.backup(server), **ours(restante.backup(server))}, moved=moved)
+    """Large mailboxes in which little happens, one ten times as large as the other."""
+    for mails in (bench.size.mailbox // 10, bench.size.mailbox):
+        yield from _one_mailbox(bench, mails, ("restic auto", "borg", "mailvault"))
+
+
+def million_rounds(bench: Bench) -> Iterator[Row]:
+    """A mailbox as large as they get, for Restante alone; then one message out of that vault, far off."""
+    yield from _one_mailbox(bench, bench.size.million, (), far=True)
+
+
+def _one_mailbox(bench: Bench, mails: int, which: Sequence[str], *, far: bool = False) -> Iterator[Row]:
+    name, label, moved = f"mailbox-{mails}", f"mailbox of {mails:,}", bench.size.moved
+    with bench.server(name, ("reader",), swarm(SEED, "reader", MANY, mails)) as server:
+        restante = bench.restante(server, bench.bucket, name)
+        others = bench.others(server, bench.bucket, name, which)
+        for step in ("first backup", "nothing new", "one new mail", "one flag", f"{moved:,} moved"):
+            _happen(server, step, mails, moved)
+            by = {**others.backup(server), **ours(restante.backup(server))}
+            yield Row(label, step, by, moved=moved if step.endswith(" moved") else 0)
+        if far:
+            yield from far_message(bench, server, restante, label)
+        others.close()
+
+
+def _happen(server: MailServer, step: str, mails: int, moved: int) -> None:
+    match step:
+        case "one new mail":
+            deliver(server, swarm(SEED + 1, "reader", MANY, 1))
+        case "one flag":
+            flag(server, "reader", MANY, mails // 2, mails // 2)
+        case "first backup" | "nothing new":
+            pass
+        case _:
+            move(server, "reader", MANY, moved, "Moved")
+
+
+def far_message(bench: Bench, server: MailServer, restante: Restante, label: str) -> Iterator[Row]:
+    """Take the middle message of an INBOX out of a vault that is 100 ms off: with a warm cache, on an empty machine."""
+    user = server.users[0]
+    with far_bucket(bench.bucket, FARTHEST) as bucket:
+        restante.store = bench.bucket
+        restante.configure(server)
+        listed = json.loads(restante.run("ls", user, "INBOX", "--json").said)
+        message = listed[len(listed) // 2]["id"]
+        restante.store = bucket
+        restante.configure(server)
+        for machine in ("warm cache", "empty machine"):
+            if machine == "empty machine":
+                restante.forget()
+            cost = restante.run("cat", user, message)
+            yield Row(label, f"one message, {machine}, S3 at {FARTHEST} ms", {OURS: figures(cost)})
+
+
+def many_rounds(bench: Bench) -> Iterator[Row]:
+    """Accounts with many mailboxes in which nothing happens."""
+    users = users_of(bench.size.users)
+    label = f"{len(users)} accounts of {bench.size.mailboxes} mailboxes"
+    with (
+        bench.server("many", users, spread(SEED, users, bench.size.mailboxes)) as near,
+        far_server(near, 0) as server,
+    ):
+        restante = bench.restante(server, bench.folder, "many")
+        others = bench.others(server, bench.folder, "many", (BY_THE_BOOK, "restic auto", "borg", "mailvault"))
+        for step in ("first backup", "nothing new"):
+            yield Row(label, step, {**others.backup(server), **ours(restante.backup(server))}, len(users))
         others.close()
 
 
 def memory_rounds(bench: Bench) -> Iterator[Row]:
-    """What could fill the memory: a huge mailbox, a huge mail, ten accounts at once."""
+    """What could fill the memory: a huge mail, ten accounts at once."""
     size = bench.size
-    many = swarm(SEED + 2, "reader", MANY, size.swarm)
-    with bench.server("swarm", ("reader",), many) as server:
-        restante = bench.restante(server, bench.bucket, "swarm")
-        for step in ("first backup", "nothing new"):
-            yield Row(f"mailbox of {size.swarm:,}", step, ours(restante.backup(server)))
     with bench.server("giant", ("reader",), [giant(SEED, "reader", MANY, size.giant)]) as server:
         restante = bench.restante(server, bench.bucket, "giant")
         name = f"one mail of {size.giant // 1_000_000} MB"
@@ -179,6 +237,6 @@ def memory_rounds(bench: Bench) -> Iterator[Row]:
             yield Row(name, "full restore", {OURS: figures(restante.restore(target))})
             same(1, target.held())
     users = users_of(10)
-    with bench.server("ten", users, office(SEED + 3, users, size.mails // 2)) as server:
+    with bench.server("ten", users, bench.office(SEED + 3, users, size.mails // 2)) as server:
         restante = bench.restante(server, bench.bucket, "ten", at_once=10)
         yield Row("ten accounts at once", "first backup", ours(restante.backup(server)), len(users))

@@ -83,7 +83,7 @@ def test_a_lock_names_no_host_and_gives_every_package_a_hash(file: str) -> None:
 def test_the_locks_hold_what_the_project_declares() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    developing = [*extras["dev"], *extras["test"], *extras["demo"]]
+    developing = [*extras["dev"], *extras["test"], *extras["demo"], *extras["bench"]]
     for file, wanted in (
         ("requirements.txt", project["dependencies"]),
         ("requirements-dev.txt", [*project["dependencies"], *developing]),

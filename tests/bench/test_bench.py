@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from bench.field import left_out
-from bench.generate import giant, office, swarm
+from bench.generate import PROFILES, giant, office, swarm
 from bench.maildir import fill
-from bench.rows import APPEND, BY_THE_BOOK, DRAIN, MIRRORED, OTHERS, OURS, PREPARE, Figures
+from bench.plots import draw
+from bench.rows import APPEND, BY_THE_BOOK, DRAIN, MIRRORED, OTHERS, OURS, PREPARE, Figures, Results, Row
 from bench.run import markdown, run
-from bench.scenarios import TINY
+from bench.scenarios import CHANGED, TINY
+from bench.targets import targets
 from tests.servers.process import ServerMissing, find_program, new_directory
 
 
@@ -61,14 +63,14 @@ def _measured(part: str) -> dict[tuple[str, str], dict[str, Figures]]:
             assert by[OURS].octets
             assert by[OURS].puts == by[OURS].objects
             assert by[OURS].round_trips
-    assert json.loads(json.dumps(results.plain()))["rows"]
+    assert Results.read(json.dumps(results.plain())).rows == results.rows
     assert "**no**" in markdown(results) or all(target.met for target in results.targets)
     return found
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_every_contestant_and_ceiling_takes_part_in_an_office_of_next_to_nothing() -> None:
+def test_every_contestant_and_ceiling_takes_part_in_an_office_of_next_to_nothing(tmp_path: Path) -> None:
     found = _measured("office")
     there = set(OTHERS) - left_out().keys()
     assert {BY_THE_BOOK, "restic auto", "restic max", "plain loop"} <= there
@@ -76,7 +78,10 @@ def test_every_contestant_and_ceiling_takes_part_in_an_office_of_next_to_nothing
     assert first.keys() == there | {OURS, DRAIN, PREPARE}
     assert restored.keys() == there & {*MIRRORED} | {OURS, APPEND}
     assert first["plain loop"].objects == TINY.mails
-    assert {"nothing new", "3 % changed", "full restore to Maildir"} <= {step for _, step in found}
+    pictures = draw(Results({}, [Row("office", step, by) for (_, step), by in found.items()]), tmp_path)
+    assert [file.name for file in pictures] == ["time.png", "stored.png"]
+    assert all(file.read_bytes().startswith(b"\x89PNG") and file.stat().st_size < 60_000 for file in pictures)
+    assert {"nothing new", CHANGED, "full restore to Maildir"} <= {step for _, step in found}
 
 
 @pytest.mark.slow
@@ -102,6 +107,25 @@ def test_over_a_longer_way_what_goes_by_is_counted() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("part, steps", [("mailbox", 5), ("memory", 5)])
+@pytest.mark.parametrize("part, steps", [("mailbox", 10), ("memory", 3), ("million", 7), ("many", 2)])
 def test_a_part_of_next_to_nothing_measures_every_step(part: str, steps: int) -> None:
     assert len(_measured(part)) == steps
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_gives_each_user_mail_and_the_same_for_the_same_seed(profile: str) -> None:
+    users = ("ann", "bob")
+    first = list(PROFILES[profile](7, users, 4))
+    assert first == list(PROFILES[profile](7, users, 4))
+    assert len(first) == 4
+    assert {mail.user for mail in first} == {*users}
+
+
+def test_a_target_counts_as_missed_only_above_its_limit() -> None:
+    ours, theirs = Figures(wall=2.5, cpu=4, peak=100), Figures(wall=10, cpu=4, peak=100)
+    found = {one.promise: one for one in targets([Row("office", "first backup", {OURS: ours, BY_THE_BOOK: theirs})])}
+    wall = found["office, first backup: wall, share of by the book"]
+    cpu = found["office, first backup: cpu, share of by the book"]
+    assert (wall.found, wall.met) == (0.25, True)
+    assert (cpu.found, cpu.met) == (1, False)
+    assert targets([Row("office", "first backup", {BY_THE_BOOK: theirs})]) == []
