@@ -77,14 +77,16 @@ class _Waiting:
         self._block = block
         self._blobs: dict[Share, list[StoredBlob]] = {}
         self._octets: Counter[Share] = Counter()
+        self._all_octets = 0
 
     def add(self, blob: StoredBlob) -> list[StoredBlob]:
         """Take a blob; return what is enough for a block now, if anything is."""
         self._blobs.setdefault(blob.share, []).append(blob)
         self._octets[blob.share] += len(blob.stored)
+        self._all_octets += len(blob.stored)
         if self._octets[blob.share] >= self._block:
             return self._take(blob.share)
-        return self.gather() if self._octets.total() >= _BLOCKS_WAITING * self._block else []
+        return self.gather() if self._all_octets >= _BLOCKS_WAITING * self._block else []
 
     def gather(self) -> list[StoredBlob]:
         """Return the blobs of whoever came first, of as many accounts as a block holds; nothing when none wait."""
@@ -97,7 +99,7 @@ class _Waiting:
         return group
 
     def _take(self, share: Share) -> list[StoredBlob]:
-        del self._octets[share]
+        self._all_octets -= self._octets.pop(share)
         return self._blobs.pop(share)
 
 
