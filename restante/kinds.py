@@ -18,14 +18,10 @@ from restante.locking import copied, pruned
 from restante.progress import Lines
 from restante.vanished import vanished
 from restante.wiring import Wiring
-from vault.clock import Clock, Progress
+from vault.clock import Clock, Stoppable, Stopped
 from vault.errors import Trouble
 from vault.keys import KeyRing
 from vault.records import CheckResult
-
-
-class Stopped(Exception):
-    """The service is leaving. Not an error: the job is run again at the next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +104,7 @@ def _backup_figures(report: BackupReport) -> dict[str, int | float]:
 def _check(task: Task) -> Result:
     from vault.check import check_vault
 
-    progress = _Stoppable(Lines("checking", job=task.job.name), task.stop)
+    progress = Stoppable(Lines("checking", job=task.job.name), task.stop)
     sample = task.job.sample
     report = check_vault(task.wiring.vault, read=sample is not None, sample=sample or 1.0, progress=progress)
     affected = {a.account for found in report.damage for a in found.affects}
@@ -126,12 +122,14 @@ def _prune(task: Task) -> Result:
     from backup.prune import run_prune
 
     wiring = task.wiring
-    progress = _Stoppable(Lines("pruning", job=task.job.name), task.stop)
+    progress = Stoppable(Lines("pruning", job=task.job.name), task.stop)
     report, extended = pruned(
         wiring,
         task.clock,
         lambda: run_prune(wiring.vault, wiring.store, wiring.retention, clock=task.clock, progress=progress),
     )
+    if report.interrupted:
+        raise Stopped
     ring = wiring.vault.ring
     for account in report.suspended:
         structlog.get_logger().warning("expiry suspended", job=task.job.name, account=ring.account_id(account)[:12])
@@ -201,28 +199,6 @@ def _copy(task: Task) -> Result:
 
 def _doubt(job: str, replica: str, reason: str) -> None:
     structlog.get_logger().warning("locks in doubt", job=job, replica=replica, reason=reason)
-
-
-class _Stoppable:
-    """Progress that ends work which has nothing to save, by raising Stopped."""
-
-    def __init__(self, inner: Progress, stop: threading.Event) -> None:
-        self._inner = inner
-        self._stop = stop
-
-    def expect(self, account: str, messages: int, octets: int) -> None:
-        """Pass it on, or raise Stopped."""
-        self._look()
-        self._inner.expect(account, messages, octets)
-
-    def advance(self, account: str, messages: int, octets: int) -> None:
-        """Pass it on, or raise Stopped."""
-        self._look()
-        self._inner.advance(account, messages, octets)
-
-    def _look(self) -> None:
-        if self._stop.is_set():
-            raise Stopped
 
 
 KINDS: dict[Kind, Callable[[Task], Result]] = {

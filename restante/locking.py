@@ -52,7 +52,7 @@ def pruned(
 ) -> tuple[PruneReport, Extended | None]:  # fmt: skip
     """Prune, then extend the locks of what is left; where the prune refuses, of everything. None without locks.
 
-    Raises what the prune raises, and StoreError.
+    None too where it was told to stop: the next prune extends them. Raises what the prune raises, and StoreError.
     """
     store = wiring.store
     if not isinstance(store, LockedStore):
@@ -65,6 +65,8 @@ def pruned(
     except VaultError:
         extend_locks(store, (), clock)
         raise
+    if report.interrupted:
+        return report, None
     clear_probes(store)
     return report, extend_locks(store, read_graveyard(store, wiring.vault.ring).condemned, clock)
 

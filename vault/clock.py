@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -39,3 +40,29 @@ class Quiet:
 
     def advance(self, account: str, messages: int, octets: int) -> None:
         """Ignore it."""
+
+
+class Stopped(Exception):
+    """Work was told to end, and has nothing to save."""
+
+
+class Stoppable:
+    """Progress that ends work which has nothing to save, by raising Stopped."""
+
+    def __init__(self, inner: Progress, stop: threading.Event) -> None:
+        self._inner = inner
+        self._stop = stop
+
+    def expect(self, account: str, messages: int, octets: int) -> None:
+        """Pass it on, or raise Stopped."""
+        self._look()
+        self._inner.expect(account, messages, octets)
+
+    def advance(self, account: str, messages: int, octets: int) -> None:
+        """Pass it on, or raise Stopped."""
+        self._look()
+        self._inner.advance(account, messages, octets)
+
+    def _look(self) -> None:
+        if self._stop.is_set():
+            raise Stopped

@@ -26,12 +26,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from vault.census import Gap, Seen, find_gaps
-from vault.clock import Clock, Progress, Quiet
+from vault.clock import Clock, Progress, Quiet, Stopped
 from vault.compaction import Compaction
 from vault.errors import Damage, ObjectMissing, StoreError, VaultError
 from vault.ids import AccountId, ObjectName, SnapshotId
@@ -91,6 +91,7 @@ class PruneReport:
     waiting: int
     suspended: tuple[str, ...]
     notes: tuple[str, ...]
+    interrupted: bool = False
 
 
 @dataclass
@@ -119,12 +120,14 @@ def prune_vault(
     """Condemn and delete what retention leaves over. `acknowledged` accounts may lack snapshots.
 
     `progress` hears of snapshots looked into, packs copied and objects deleted; what it raises ends the prune, which
-    does no harm. Raises PruneRefused, Damage, StoreError.
+    does no harm; Stopped ends it with a report of what was done until then. Raises PruneRefused, Damage, StoreError.
     """
     prune = _Prune(store, ring, clock, tool, progress or Quiet(), dry_run=dry_run)
     try:
         began = None if dry_run else prune.begin()
         return _prune(prune, judge, began, began.written if began else clock.now(), acknowledged, thresholds)
+    except Stopped:
+        return replace(prune.report((), ()), interrupted=True)
     except ObjectMissing:
         raise _another() from None
     except (Damage, PruneRefused):
@@ -217,10 +220,14 @@ class _Prune:
 
     def disturbed(self) -> bool:
         """Say whether somebody else wrote or deleted tombstones since."""
-        return {info.name for info in self._store.list("tombstones/")} - self._ours != self._known - self._ours
+        return self._stones() - self._ours != self._known - self._ours
+
+    def _stones(self) -> frozenset[ObjectName]:
+        return frozenset(info.name for info in self._store.list("tombstones/"))
 
     def survey(self, acknowledged: Collection[str]) -> _Survey:
         """Read all small objects, and once more where something lacks: writers may have been at work."""
+        self._known = self._stones()  # for damage that is met before they are read
         survey, gaps = self._look(acknowledged)
         if gaps:
             survey, gaps = self._look(acknowledged)

@@ -38,8 +38,10 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"status": "complete", "file": str(file), "faults": []})
         return
-    accounts, jobs = count(len(loaded.config.accounts), "account"), count(len(loaded.config.jobs), "job")
-    print_line(f"{file} is sound: {accounts}, {jobs}.")
+    config_ = loaded.config
+    accounts, jobs = count(len(config_.accounts), "account"), count(len(config_.jobs), "job")
+    servers = [count(len(config_.servers), "server")] if config_.servers else []
+    print_line(f"{file} is sound: {', '.join([accounts, *servers, jobs])}.")
 
 
 @app.command()

@@ -12,10 +12,11 @@ from restante.locking import pruned
 from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, print_json, print_line, print_table, say, size
 from restante.progress import watched
+from restante.stopping import stopping
 from restante.telling.occasion import telling
 from restante.when import wanted
 from restante.wiring import Wiring
-from vault.clock import Clock, SystemClock
+from vault.clock import Clock, Stoppable, SystemClock
 
 if TYPE_CHECKING:
     from vault.locks import Extended
@@ -41,7 +42,8 @@ def prune(
     wiring, clock = Wiring(config, vault), SystemClock()
 
     def work() -> PruneReport:
-        with watched("pruning", quiet=as_json) as progress:
+        said = "stopping: what was done stays; the next prune goes on from here"
+        with stopping(said) as stop, watched("pruning", quiet=as_json) as progress:
             return run_prune(
                 wiring.vault,
                 wiring.store,
@@ -49,7 +51,7 @@ def prune(
                 clock=clock,
                 acknowledged=acknowledge or (),
                 dry_run=dry_run,
-                progress=progress,
+                progress=Stoppable(progress, stop),
             )
 
     report, extended = (work(), None) if dry_run else _done(wiring, clock, work)
@@ -57,6 +59,8 @@ def prune(
     if extended is not None:
         document |= {"locks_extended": extended.extended, "locks_refused": len(extended.refused)}
         document["status"] = "partial" if extended.refused else "complete"
+    if report.interrupted:
+        document["status"] = "interrupted"
     print_json(document) if as_json else _print(report, dry_run=dry_run)
     if extended is not None and not as_json:
         print_line(f"{count(extended.extended, 'lock')} extended.")
@@ -70,7 +74,7 @@ def prune(
         say(f"error: the store refused to extend {count(len(extended.refused), 'lock')}, the first of {first}")
         say("hint: give the right s3:PutObjectRetention, and see docs/permissions.md")
         raise typer.Exit(Exit.PARTIAL)
-    raise typer.Exit(Exit.COMPLETE)
+    raise typer.Exit(Exit.INTERRUPTED if report.interrupted else Exit.COMPLETE)
 
 
 def _done(
@@ -78,7 +82,8 @@ def _done(
 ) -> tuple[PruneReport, Extended | None]:  # fmt: skip
     with telling(wiring, "prune", clock) as run:
         report, extended = pruned(wiring, clock, work)
-        run.status = "partial" if extended is not None and extended.refused else "complete"
+        refused = extended is not None and extended.refused
+        run.status = "interrupted" if report.interrupted else "partial" if refused else "complete"
     return report, extended
 
 
@@ -103,6 +108,10 @@ def _print(report: PruneReport, *, dry_run: bool) -> None:
         print_table(("snapshot", "account", "time", "", "rule"), rows)
     kept = sum(s.keep for s in report.snapshots)
     would = "would be " if dry_run else ""
+    if report.interrupted:
+        done = f"{count(report.condemned, 'object')} condemned, {report.deleted:,} deleted"
+        print_line(f"interrupted: {done}, {size(report.octets_freed)} freed so far.")
+        return
     print_line(
         f"{count(kept, 'snapshot')} kept, {count(len(report.snapshots) - kept, 'snapshot')} expired;"
         f" {count(report.condemned, 'object')} {would}condemned, {report.deleted:,} {would}deleted,"

@@ -100,6 +100,12 @@ def test_a_sound_configuration_is_called_sound(command: Command) -> None:
     assert "is sound: 1 account, 1 job" in outcome.out
 
 
+def test_whole_servers_are_counted_too(command: Command) -> None:
+    server = "servers:\n  - {url: 'imaps://master@mail.example.org?master=*', name: mail, users: [anna, bert]}\n"
+    file = write(command, "vault:\n  url: file:///vault\n" + server)
+    assert "is sound: 0 accounts, 1 server, 0 jobs" in command.well("config", "check", "-c", file).out
+
+
 def test_a_missing_configuration_is_told(command: Command) -> None:
     assert_one_error(command("config", "check", "-c", "nowhere.yaml"), 2, "nowhere.yaml")
     assert_one_error(command("config", "check", RESTANTE_CONFIG="nowhere.yaml"), 2, "nowhere.yaml")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from restante.wiring import Wiring
 from tests.cli.command import Command, assert_one_error
 from tests.corpus import plain_mail
 from tests.secret import new_secret
+from tests.servers.process import wait_for
 from tests.vault.archive import SMALL, draft_of
 from vault.clock import SystemClock
 from vault.keyring import export_key, init_vault
@@ -140,6 +146,45 @@ def test_a_snapshot_that_was_lost_stops_the_prune_with_one_error(place: Place) -
     lost.unlink()
     assert_one_error(place.command("prune"), 3, "nothing was pruned", "missing")
     place.command.well("prune", "--acknowledge", "anna")
+
+
+@pytest.mark.parametrize("name", ["runs/stranger", "snapshots/stranger"])
+def test_a_stranger_among_the_objects_is_named_and_not_called_another_prune(place: Place, name: str) -> None:
+    place.prune()
+    stranger = place.command.cwd / "vault" / name
+    stranger.parent.mkdir(exist_ok=True)
+    stranger.write_bytes(b"left here by a file manager")
+    assert_one_error(place.command("prune"), 3, name, "is not an object of this vault")
+
+
+@contextmanager
+def leased(path: Path) -> Iterator[Callable[[], bool]]:
+    """Hold up whoever opens a file until the block ends; the function given says whether somebody waits (fcntl(2))."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    with path.open("rb+") as file:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        yield lambda: fcntl.fcntl(file, fcntl.F_GETLEASE) != fcntl.F_WRLCK
+    signal.signal(signal.SIGIO, before)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_prune_that_is_told_to_stop_reports_and_the_next_one_goes_on(place: Place, options: tuple[str, ...]) -> None:
+    place.prune()
+    place.age(72)
+    held_up = next(path for path in (place.command.cwd / "vault" / "snapshots").rglob("*") if path.is_file())
+    with leased(held_up) as asked_for:
+        process = place.command.process("prune", *options)
+        wait_for(asked_for, 30, lambda: "the prune reads no snapshot")
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert b"stopping" in process.stderr.readline()
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, b"Traceback" in err) == (130, False)
+    assert b"interrupted" in out
+    assert json.loads(out)["deleted"] == 0 if options else b"0 deleted" in out
+    place.age(72)
+    assert place.prune()["deleted"]
+    place.command.well("check", RESTANTE_PASSPHRASE=place.passphrase)
 
 
 def test_the_widest_of_several_jobs_counts_and_an_account_s_own_word_most(tmp_path: Path) -> None:
