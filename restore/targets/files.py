@@ -51,6 +51,15 @@ def _harmless(name: str) -> str:
     return "%2E" + name[1:] if name.startswith(".") else name
 
 
+def with_unix_ends(octets: bytes) -> bytes:
+    """Return a message with LF line ends, as Maildirs and mbox files have it: servers make CR CR LF of CRLF.
+
+    One with a LF that stands alone, or behind two CR, stays as it is: it could not be told from the others any more.
+    """
+    plain = octets.count(b"\n") == octets.count(b"\r\n") and b"\r\r\n" not in octets
+    return octets.replace(b"\r\n", b"\n") if plain else octets
+
+
 def write_new(path: Path, data: bytes) -> None:
     """Write a file whole, not yet synced."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 mode from birth

@@ -19,7 +19,7 @@ from imap.names import decode_name, encode_name
 from restore.errors import MailboxRefused
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey, TargetMailbox
 from restore.plan import INBOX, target_name
-from restore.targets.files import keeps_no_annotations, seconds, told, write_new
+from restore.targets.files import keeps_no_annotations, seconds, told, with_unix_ends, write_new
 from vault.internaldate import format_internaldate
 from vault.model import Flags
 
@@ -107,7 +107,7 @@ class MaildirTarget:
             copy = self._copies[levels][key.encode()]
             self._copies[levels][key.encode()] += 1
         letters, dropped = self._flag_letters(folder, levels, replay.flags)
-        content = _with_unix_ends(replay.octets)
+        content = with_unix_ends(replay.octets)
         asis = ".asis" if content == replay.octets else ""
         sizes = f"S={len(content)},W={len(content) + len(_BARE_LF.findall(content))}"
         unique = f"{max(seconds(replay.row), 0)}.R{key}.{copy}{asis}.restante,{sizes}"
@@ -174,15 +174,6 @@ class MaildirTarget:
     def close(self) -> None:
         """Make all that was written durable; a sync for each of a million files would take days."""
         os.sync()
-
-
-def _with_unix_ends(octets: bytes) -> bytes:
-    """Return a message with LF line ends, as Maildirs have it: Courier would serve CR CR LF else.
-
-    One with a LF that stands alone, or behind two CR, stays as it is: it could not be told from the others any more.
-    """
-    plain = octets.count(b"\n") == octets.count(b"\r\n") and b"\r\r\n" not in octets
-    return octets.replace(b"\r\n", b"\n") if plain else octets
 
 
 def _name(levels: Levels) -> tuple[str, bool]:

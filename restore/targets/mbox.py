@@ -1,7 +1,8 @@
 """mbox as target: one file a mailbox, in the mboxrd form (RFC 4155; a `>` before each `From ` line, however quoted).
 
-The line that parts messages carries the blob id, so that a second restore finds what the first one wrote. A message
-that does not end in a newline gets one. An mbox keeps no flags.
+The line that parts messages carries the blob id, so that a second restore finds what the first one wrote, and `.asis`
+where the line ends are the message's own, not LF as an mbox has them. A message that does not end in a newline gets
+one. An mbox keeps no flags.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from restore.model import Alteration, Levels, Placed, PlannedMailbox, ReadBack, Replay, Survey
-from restore.targets.files import folder_name, keeps_no_annotations, seconds, told
+from restore.targets.files import folder_name, keeps_no_annotations, seconds, told, with_unix_ends
 
 _QUOTE = re.compile(rb"^(>*From )", re.MULTILINE)
 _UNQUOTE = re.compile(rb"^>(>*From )", re.MULTILINE)
-_SEPARATOR = re.compile(rb"From ([0-9a-f]{32})@restante [A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\n")
+_SEPARATOR = re.compile(rb"From ([0-9a-f]{32})@restante(\.asis)? [A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\n")
 
 
 class MboxTarget:
@@ -85,9 +86,11 @@ class MboxTarget:
 
 def _write(file: BinaryIO, replay: Replay) -> None:
     moment = time.asctime(time.gmtime(max(seconds(replay.row), 0)))
-    file.write(f"From {replay.row.blob.hex()}@restante {moment}\n".encode())
-    file.write(_QUOTE.sub(rb">\1", replay.octets))
-    file.write(b"\n" if replay.octets.endswith(b"\n") else b"\n\n")
+    content = with_unix_ends(replay.octets)
+    asis = ".asis" if content == replay.octets else ""
+    file.write(f"From {replay.row.blob.hex()}@restante{asis} {moment}\n".encode())
+    file.write(_QUOTE.sub(rb">\1", content))
+    file.write(b"\n" if content.endswith(b"\n") else b"\n\n")
 
 
 def _lost(replay: Replay) -> tuple[str, ...]:
@@ -97,22 +100,23 @@ def _lost(replay: Replay) -> tuple[str, ...]:
 
 def _messages(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Yield blob id (hex) and octets of each message, one in memory at a time."""
-    key = b""
+    key, asis = b"", False
     lines: list[bytes] = []
     with path.open("rb") as file:
         for line in file:
             if match := _SEPARATOR.fullmatch(line):
                 if key:
-                    yield key, _unquoted(lines)
-                key, lines = match[1], []
+                    yield key, _octets(lines, asis=asis)
+                key, asis, lines = match[1], bool(match[2]), []
             else:
                 lines.append(line)
     if key:
-        yield key, _unquoted(lines)
+        yield key, _octets(lines, asis=asis)
 
 
-def _unquoted(lines: list[bytes]) -> bytes:
-    return _UNQUOTE.sub(rb"\1", b"".join(lines)[:-1])
+def _octets(lines: list[bytes], *, asis: bool) -> bytes:
+    content = _UNQUOTE.sub(rb"\1", b"".join(lines)[:-1])
+    return content if asis or b"\r\n" in content else content.replace(b"\n", b"\r\n")
 
 
 def _mend(path: Path) -> None:
