@@ -106,6 +106,9 @@ def _connected(endpoint: Endpoint, stack: ExitStack, pace: Pace | None, timeout:
             line = stack.enter_context(closing(_Line(sock, pace, timeout)))
             offered = line.capabilities()
         check_fingerprint(sock, endpoint)
+        if "UTF8" in offered:
+            # Whoever does not ask for it gets a made-up mail in place of one with UTF-8 in its header (RFC 6856 §2)
+            line.ask(b"UTF8", "UTF8")
     except (OSError, ValueError) as error:
         raise explain(error, endpoint, timeout) from None
     except Refused as refused:

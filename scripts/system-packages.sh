@@ -106,7 +106,7 @@ make_account() { # NAME
 for wish in "$@"; do
   case $wish in
     cyrus) unpack cyrus "$cyrus_unpacked" ;;
-    courier) unpack courier "$courier_unpacked" ;;
+    courier) unpack courier "$courier_unpacked" && unpack courier-pop courier-pop ;;
     imap4d) unpack imap4d "$imap4d_unpacked" ;;
     postfix) unpack postfix "$postfix_unpacked" ;;
     exim)

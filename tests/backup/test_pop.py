@@ -20,7 +20,7 @@ from imap.url import parse_url
 from tests.backup.site import Site, only, served
 from tests.corpus import MESSAGES, plain_mail
 from tests.restore.replay import held, restore, to_server
-from tests.servers import DovecotServer
+from tests.servers import CourierServer, DovecotServer
 from tests.servers.inprocess.pop import HANG_UP, PopServer, pop_server
 from tests.servers.maildir import deliver
 from tests.servers.pop import PopDovecot
@@ -53,6 +53,21 @@ def test_every_octet_comes_and_a_second_run_reads_nothing(pop: PopDovecot, site:
     assert again.downloaded_octets < 100 * len(MESSAGES)
     assert served(pop.imap, user) == before
     assert octets_of(site, user) == Counter(pop.told(user, len(MESSAGES)))
+
+
+def test_courier_s_pop3_gives_every_octet_and_a_second_run_reads_nothing(courier: CourierServer, site: Site) -> None:
+    user = courier.new_user().name
+    mails = [mail for mail in MESSAGES.values() if b"\0" not in mail and mail.endswith(b"\r\n")]
+    with courier.open(user) as imap:
+        for mail in mails:
+            imap.append("INBOX", mail)
+        shown = Counter(seen.octets for seen in imap.messages("INBOX"))
+    url = f"pop3://{user}@127.0.0.1:{courier.pop_port}?tls=off"
+    source = SourceAccount(user, parse_url(url), Login(lambda: courier.password(user)))
+    first, again = only(site.backup(source)), only(site.backup(source))
+    assert (first.status, first.failures) == ("complete", ())
+    assert (again.snapshot, again.new_messages) == (first.snapshot, 0)
+    assert octets_of(site, user) == shown
 
 
 def test_what_is_gone_goes_what_is_new_comes_and_the_rest_is_not_read_again(pop: PopDovecot, site: Site) -> None:

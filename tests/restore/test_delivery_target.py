@@ -138,6 +138,7 @@ class Scripted:
 
     def __init__(self, answers: Callable[[str, int], str | None]) -> None:
         self.recipients: list[str] = []
+        self.senders: list[str] = []
         self.taken: list[bytes] = []
         self._answers = answers
         self._count: Counter[str] = Counter()
@@ -167,7 +168,11 @@ class Scripted:
                     if answer is None:
                         self.taken.append(octets)
                 else:
+                    if verb == "BDAT":  # RFC 3030 §2
+                        self.taken.append(reader.read(int(line.split()[1])))
                     answer = self._answers(verb, self._count[verb])
+                if verb == "MAIL":
+                    self.senders.append(line.decode().strip())
                 if verb == "RCPT":
                     self.recipients.append(line.decode().strip())
                 if answer == "":
@@ -216,6 +221,18 @@ def test_what_needs_binary_transport_stays_out_where_there_is_none(dovecot: Dove
         report = hand_over(site, user, f"smtp://{user}@127.0.0.1:{server.port}?tls=off")
     assert (report.restored, len(report.failures)) == (1, 1)
     assert "only where BINARYMIME is offered" in report.failures[0].reason
+
+
+def test_any_octets_go_where_the_server_takes_them_in_chunks(dovecot: DovecotServer, site: Site) -> None:
+    mails = [plain_mail(1, body=b"a bare\rCR\nand no end"), plain_mail(2, body=b".\r\n" + b"x" * 2_000 + b"\r\n")]
+    user = backed_up(site, dovecot, {"INBOX": mails})
+    kept = {seen.octets for seen in site.contents(site.snapshot(user))["INBOX"]}
+    offer = "250-here\r\n250-8BITMIME\r\n250-CHUNKING\r\n250 BINARYMIME"
+    with answering(lambda verb, _: offer if verb == "EHLO" else None) as server:
+        report = hand_over(site, user, f"smtp://{user}@127.0.0.1:{server.port}?tls=off")
+    assert (report.status, report.restored) == ("complete", len(mails))
+    assert set(server.taken) == kept
+    assert server.senders == ["mail FROM:<> BODY=BINARYMIME"] * len(mails)
 
 
 def test_a_relay_is_logged_in_to_over_tls_and_each_account_gets_its_own(

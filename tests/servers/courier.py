@@ -1,4 +1,4 @@
-"""Courier IMAP: Maildir++ below `INBOX.`, no CONDSTORE, no LITERAL+, and everything it does not know is a NO."""
+"""Courier, IMAP and POP3: Maildir++ below `INBOX.`, no CONDSTORE, no LITERAL+; what it does not know is a NO."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from tests.servers.process import (
     new_directory,
 )
 
-PREFIX = UNPACKED / "courier"
+PREFIXES = (UNPACKED / "courier", UNPACKED / "courier-pop")
 PROGRAMS = {
     "listen": ("usr/sbin/couriertcpd",),
     "login": ("usr/lib/courier/courier/imaplogin",),
     "imapd": ("usr/bin/imapd",),
+    "poplogin": ("usr/lib/courier/courier/courierpop3login",),
+    "popd": ("usr/lib/courier/courier/courierpop3d",),
     "tls": ("usr/bin/couriertls",),
     "maildirmake": ("usr/bin/maildirmake.courier",),
 }
@@ -37,23 +39,24 @@ class CourierServer(TlsServer, HomeServer):
     """A running Courier. Its paths are compiled in, so it lives in a mount namespace of its own; that takes root."""
 
     programs: dict[str, str]
+    pop_port: int
 
     @classmethod
     def start(cls, directory: Path | None = None) -> Self:
         """Start an instance and wait until it answers. Raises ServerMissing, ServerFailed."""
-        found = {name: find_program(*(f"{root}/{path}" for root in (PREFIX, "") for path in paths))
+        found = {name: find_program(*(f"{root}/{path}" for root in (*PREFIXES, "") for path in paths))
                  for name, paths in PROGRAMS.items()}  # fmt: skip
         programs = {name: program for name, program in found.items() if program}
         if len(programs) < len(PROGRAMS) or find_program("makeuserdb") is None:
             raise ServerMissing("courier")
         need_namespaces("courier")
         directory = directory or new_directory("courier")
-        port, tls_port = free_ports(2)
-        server = cls(directory, port, tls_port, make_certificate(directory), programs)
+        port, tls_port, pop_port = free_ports(3)
+        server = cls(directory, port, tls_port, make_certificate(directory), programs, pop_port)
         server._lay_out()
         log, environment = directory / "log" / "courier.log", {"PATH": os.environ.get("PATH", "") + ":/usr/sbin"}
         command = [str(directory / "run.sh")]
-        server._server = Server(command, [port, tls_port], log, environment, apart=["--mount"])
+        server._server = Server(command, [port, tls_port, pop_port], log, environment, apart=["--mount"])
         server._server.start()
         return server
 
@@ -154,6 +157,7 @@ chmod 755 /run/courier /run/courier/authdaemon
 set -a
 . /etc/courier/imapd
 {listen} {server.port} {session} &
+{listen} {server.pop_port} {programs["poplogin"]} {programs["popd"]} Maildir &
 IMAP_TLS=1 {listen} {server.tls_port} {programs["tls"]} -server -tcpd {session} &
 wait
 """
