@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -63,7 +64,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `job` is its name in the configuration, `kind` what it did (`backup`, `check` …), `status` how it ended; empty
     where a run had no name, and in records of before there were schedules. `error` and `hint` say what made it fail,
     `reasons` what ended the run of single accounts.
-    A record of the kind `notify` says what stands as `told`, by channel.
+    A record of the kind `notify` says what stands as `told`, by channel. `written` orders the records of one second:
+    nanoseconds since 1970 by the writer's clock.
     """
 
     started: str
@@ -79,6 +81,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hint: str = ""
     reasons: dict[AccountId, str] = msgspec.field(default_factory=dict)
     told: dict[str, tuple[ToldTrouble, ...]] | None = None
+    written: int = 0
 
 
 RecordT = TypeVar("RecordT", Snapshot, RunRecord)
@@ -142,6 +145,7 @@ def open_run(ring: KeyRing, name: ObjectName, data: bytes) -> RunRecord:
 def write_run(store: WriteStore, ring: KeyRing, record: RunRecord) -> None:
     """Write the record of a run. Raises StoreError."""
     name = ObjectName(f"runs/{new_name(datetime.fromisoformat(record.finished))}")
+    record = msgspec.structs.replace(record, written=time.time_ns())
     store.put(name, seal_record(ring, "R", name, record))
 
 

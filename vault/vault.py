@@ -6,6 +6,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -211,11 +212,16 @@ class Vault:
 
     def runs(self) -> Iterator[RunRecord]:
         """Yield run records, newest first; what can't be read is in `unreadable`."""
-        for info in sorted(self.store.list("runs/"), key=lambda i: i.name, reverse=True):
+        names = sorted((info.name for info in self.store.list("runs/")), reverse=True)
+        for _, of_one_second in groupby(names, key=lambda name: name.rpartition("-")[0]):
+            yield from sorted(self._runs(of_one_second), key=lambda run: run.written, reverse=True)
+
+    def _runs(self, names: Iterable[ObjectName]) -> Iterator[RunRecord]:
+        for name in names:
             try:
-                yield self._run(info.name)
+                yield self._run(name)
             except Damage as damage:
-                self.unreadable[info.name] = damage
+                self.unreadable[name] = damage
             except ObjectMissing:
                 continue  # maintenance was faster
 
