@@ -12,7 +12,8 @@ from imap.belongings import belongings, set_metadata
 from imap.errors import ImapError
 from imap.model import Endpoint, Login, Outgoing
 from imap.names import decode_name, unique_names
-from imap.pop import Numbering, PopSession, _Line
+from imap.pop import Numbering, PopSession
+from imap.pop_line import PopLine
 from imap.profiles import Profile, choose
 from imap.quota import inbox_quotas
 from imap.session import Session, _enable
@@ -93,7 +94,7 @@ def _limits(data: bytes) -> object:
 
 
 def _pop(data: bytes) -> object:
-    line = _Line(cast("socket.socket", Deaf(data)), None, 1)
+    line = PopLine(cast("socket.socket", Deaf(data)), None, 1)
     session = PopSession(line, line.capabilities(), Numbering({}, 1, bytes))
     session.examine(b"INBOX")
     uids = [uid for first, last in session.uids() for uid in range(first, last + 1)]

@@ -97,7 +97,7 @@ def test_a_uid_beyond_all_uids_is_no_message() -> None:
 
 
 def test_a_pop3_server_that_never_comes_to_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imap.pop._MOST_OCTETS", 10_000)
+    monkeypatch.setattr("imap.pop_line._MOST_OCTETS", 10_000)
     for answers in (
         b"+OK\r\n" + b"X-WORD\r\n" * 10_000 + b".\r\n",
         b"-ERR\r\n+OK\r\n" + b"1 99\r\n" * 10_000 + b".\r\n",
