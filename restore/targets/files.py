@@ -56,8 +56,9 @@ def with_unix_ends(octets: bytes) -> bytes:
 
     One with a LF that stands alone, or behind two CR, stays as it is: it could not be told from the others any more.
     """
-    plain = octets.count(b"\n") == octets.count(b"\r\n") and b"\r\r\n" not in octets
-    return octets.replace(b"\r\n", b"\n") if plain else octets
+    plain = octets.replace(b"\r\n", b"\n")
+    stood_alone = plain.count(b"\n") > len(octets) - len(plain)
+    return octets if stood_alone or (b"\r" in plain and b"\r\n" in plain) else plain
 
 
 def write_new(path: Path, data: bytes) -> None:

@@ -26,7 +26,6 @@ from vault.model import Flags
 _LETTERS = {"\\draft": "D", "\\flagged": "F", "\\answered": "R", "\\seen": "S", "\\deleted": "T"}
 _NAMES = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 _MAX_KEYWORDS = 26
-_BARE_LF = re.compile(rb"(?<!\r)\n")
 _FILE = re.compile(r"\d+\.R([0-9a-f]{32})\.(\d+)(\.asis)?\.restante,S=(\d+)(?:,W=(\d+))?(?::2,([A-Za-z]*))?")
 """`.asis` where the line ends are the message's own. W= may be missing: Dovecot takes a size away that it doubts."""
 
@@ -108,8 +107,10 @@ class MaildirTarget:
             self._copies[levels][key.encode()] += 1
         letters, dropped = self._flag_letters(folder, levels, replay.flags)
         content = with_unix_ends(replay.octets)
-        asis = ".asis" if content == replay.octets else ""
-        sizes = f"S={len(content)},W={len(content) + len(_BARE_LF.findall(content))}"
+        asis, on_the_wire = "", len(replay.octets)
+        if content == replay.octets:
+            asis, on_the_wire = ".asis", len(content) + content.count(b"\n") - content.count(b"\r\n")
+        sizes = f"S={len(content)},W={on_the_wire}"
         unique = f"{max(seconds(replay.row), 0)}.R{key}.{copy}{asis}.restante,{sizes}"
         path = folder / "tmp" / unique
         write_new(path, content)
