@@ -142,8 +142,9 @@ class _Check:
             read = partial(read_index_object, self.vault.store, self.vault.ring, info.name)
             entries = self.attempt(info.name, read)
             if entries is not None:
-                self.fresh.add(info.name, entries)
+                self.fresh.gather(info.name, entries)
                 self.blobs += sum(len(b.blobs) for e in entries for b in e.directory.blocks)
+        self.fresh.sort_in()
 
     def objects(self) -> None:
         """Compare packs and meta objects listed with those that the index names."""

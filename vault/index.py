@@ -6,13 +6,11 @@ there are.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-import weakref
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from vault.cache import Cache, open_database
 from vault.columns import ColumnError, ColumnReader, ColumnWriter
 from vault.errors import Damage, ObjectMissing
 from vault.ids import BlobId, ObjectName, PackId, SessionId
@@ -30,28 +28,7 @@ from vault.pack import (
 from vault.seal import open_object, seal_object
 from vault.stores.base import ReadStore
 
-_SCHEMA_VERSION = 3
-_SCHEMA = """
-CREATE TABLE objects (n INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
-CREATE TABLE packs (n INTEGER PRIMARY KEY, object INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL,
-                    size INTEGER NOT NULL);
-CREATE TABLE blocks (n INTEGER PRIMARY KEY, pack INTEGER NOT NULL, session BLOB NOT NULL, counter INTEGER NOT NULL,
-                     offset INTEGER NOT NULL, stored INTEGER NOT NULL, plain INTEGER NOT NULL, blobs INTEGER NOT NULL);
-CREATE TABLE blobs (id BLOB NOT NULL, block INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL,
-                    PRIMARY KEY (id, block)) WITHOUT ROWID;
-CREATE TABLE sessions (id BLOB PRIMARY KEY, key_id BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE records (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE links (account TEXT NOT NULL, server_id BLOB NOT NULL, blob BLOB NOT NULL, size INTEGER NOT NULL,
-                    PRIMARY KEY (account, server_id)) WITHOUT ROWID;
-CREATE TABLE linked_pages (account TEXT NOT NULL, page BLOB NOT NULL, PRIMARY KEY (account, page)) WITHOUT ROWID;
-CREATE TABLE uses (message BLOB NOT NULL, piece BLOB NOT NULL, PRIMARY KEY (message, piece)) WITHOUT ROWID;
-CREATE TABLE covered (pack BLOB NOT NULL, teller BLOB NOT NULL, PRIMARY KEY (pack, teller)) WITHOUT ROWID;
-CREATE TABLE uses_read (teller BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE INDEX blocks_of_pack ON blocks (pack);
-CREATE INDEX blobs_of_block ON blobs (block);
-CREATE INDEX packs_of_object ON packs (object);
-CREATE INDEX packs_by_id ON packs (id);
-"""
+_SORTED_AT_ONCE = 1_000_000
 
 
 class Location(NamedTuple):
@@ -110,40 +87,53 @@ def seal_index(ring: KeyRing, name: ObjectName, entries: Sequence[PackEntry]) ->
     return seal_object(ring.meta_key, ring.vault_id, "I", name, encode_index(entries))
 
 
-class Index:
+class Index(Cache):
     """Looks blobs up. Safe to use from several threads."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._db = database
-        self._lock = threading.Lock()
-        weakref.finalize(self, database.close)
 
     def refresh(self, store: ReadStore, ring: KeyRing) -> list[Damage]:
         """Load index objects not seen before and forget vanished ones; return those that can't be read."""
         listed = {info.name for info in store.list("index/")}
         loaded = self.objects()
         self._forget(loaded - listed)
+        return self.load(store, ring, sorted(listed - loaded))
+
+    def load(self, store: ReadStore, ring: KeyRing, names: Iterable[ObjectName]) -> list[Damage]:
+        """Load index objects; return those that can't be read."""
         damage = []
-        for name in sorted(listed - loaded):
+        for name in names:
             try:
-                self.add(name, read_index_object(store, ring, name))
+                self.gather(name, read_index_object(store, ring, name))
             except Damage as error:
                 damage.append(error)
             except ObjectMissing:
                 # Maintenance writes what takes its place long before it deletes an index object.
                 if any(info.name == name for info in store.list(name)):
                     damage.append(Damage(f"{name} is listed, but missing", object_name=name))
+        self.sort_in()
         return damage
 
     def add(self, name: ObjectName, entries: Iterable[PackEntry]) -> None:
         """Learn the packs of one index object."""
+        self.gather(name, entries)
+        self.sort_in()
+
+    def gather(self, name: ObjectName, entries: Iterable[PackEntry]) -> None:
+        """Learn the packs of one index object of many; their blobs are found once they are all sorted in."""
         with self._lock, self._db as db:
             added = db.execute("INSERT OR IGNORE INTO objects (name) VALUES (?)", (name,))
             if not added.rowcount:
                 return  # another process that shares the file was faster
-            number = added.lastrowid
             for entry in entries:
-                self._add_pack(number, entry)
+                self._add_pack(added.lastrowid, entry)
+            (waiting,) = db.execute("SELECT COALESCE(MAX(rowid), 0) FROM arrived").fetchone()
+        if waiting >= _SORTED_AT_ONCE:
+            self.sort_in()
+
+    def sort_in(self) -> None:
+        """Move what was gathered into its place, in order of id: ids are random, and one by one each costs a page."""
+        with self._lock, self._db as db:
+            db.execute("INSERT OR IGNORE INTO blobs SELECT * FROM arrived ORDER BY id, block")
+            db.execute("DELETE FROM arrived")
 
     def _add_pack(self, number: int | None, entry: PackEntry) -> None:
         directory = entry.directory
@@ -152,36 +142,38 @@ class Index:
             (number, entry.id, directory.kind, entry.size),
         ).lastrowid
         self._db.executemany("INSERT OR IGNORE INTO sessions VALUES (?, ?, ?)", directory.sessions)
+        rows: list[tuple[BlobId, int | None, int, int]] = []
         for b in directory.blocks:
             block = self._db.execute(
-                "INSERT INTO blocks (pack, session, counter, offset, stored, plain, blobs)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (pack, b.session, b.counter, b.offset, b.stored, b.plain, len(b.blobs)),
+                "INSERT INTO blocks (pack, session, counter, offset, stored, plain, blobs, ids)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (pack, *b[:5], len(b.blobs), b"".join(blob for blob, _ in b.blobs)),
             ).lastrowid
-            start, rows = 0, []
+            start = 0
             for blob, length in b.blobs:
                 rows.append((blob, block, start, length))
                 start += length
-            self._db.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?)", rows)
+        self._db.executemany("INSERT INTO arrived VALUES (?, ?, ?, ?)", rows)
 
     def _forget(self, names: Collection[ObjectName]) -> None:
         packs = "SELECT packs.n FROM packs JOIN objects ON object = objects.n WHERE name = ?"
         with self._lock, self._db as db:
             for name in names:
-                db.execute(
-                    f"DELETE FROM blobs WHERE block IN (SELECT n FROM blocks WHERE pack IN ({packs}))",  # noqa: S608 constant text
-                    (name,),
-                )
+                blocks = f"SELECT n, ids FROM blocks WHERE pack IN ({packs})"  # noqa: S608 constant text
+                self._forget_blobs(db.execute(blocks, (name,)).fetchall())
                 db.execute(f"DELETE FROM blocks WHERE pack IN ({packs})", (name,))  # noqa: S608 constant text
                 db.execute("DELETE FROM packs WHERE object = (SELECT n FROM objects WHERE name = ?)", (name,))
                 db.execute("DELETE FROM objects WHERE name = ?", (name,))
 
     def distrust(self, name: ObjectName) -> None:
         """Forget what a damaged pack or meta object holds, so that it is written again when it comes by."""
-        pack = _pack_id(name)
-        blocks = "SELECT blocks.n FROM blocks JOIN packs ON pack = packs.n WHERE packs.id = ?"
+        blocks = "SELECT blocks.n, ids FROM blocks JOIN packs ON pack = packs.n WHERE packs.id = ?"
         with self._lock, self._db as db:
-            db.execute(f"DELETE FROM blobs WHERE block IN ({blocks})", (pack,))  # noqa: S608 constant text
+            self._forget_blobs(db.execute(blocks, (_pack_id(name),)).fetchall())
+
+    def _forget_blobs(self, blocks: Iterable[tuple[int, bytes]]) -> None:
+        gone = ((blob, block) for block, ids in blocks for blob in _ids(ids))
+        self._db.executemany("DELETE FROM blobs WHERE id = ? AND block = ?", gone)
 
     def has(self, blob: BlobId) -> bool:
         """Say whether the vault holds a blob."""
@@ -265,19 +257,6 @@ class Index:
         with self._lock:
             return {ObjectName(name) for (name,) in self._db.execute("SELECT name FROM objects")}
 
-    def ask(self, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Answer what maintenance asks of all tables at once."""
-        with self._lock:
-            return self._db.execute(query, parameters).fetchall()
-
-    def tell(self, query: str, rows: Iterable[Sequence[object]] | None = None) -> None:
-        """Take what maintenance notes beside the tables: once, or once for each row."""
-        with self._lock, self._db as db:
-            if rows is None:
-                db.execute(query)
-            else:
-                db.executemany(query, rows)
-
     def packs(self) -> list[tuple[ObjectName, int]]:
         """Return the name and size of every object that holds blobs."""
         with self._lock:
@@ -286,17 +265,27 @@ class Index:
 
     def blocks_of(self, name: ObjectName) -> tuple[Block, ...]:
         """Return the blocks of one object as its index tells them."""
-        pack = _pack_id(name)
-        blocks = (
-            "SELECT n, session, counter, offset, stored, plain FROM blocks"
+        query = (
+            "SELECT n, ids, session, counter, offset, stored, plain FROM blocks"
             " WHERE pack = (SELECT n FROM packs WHERE id = ? LIMIT 1) ORDER BY n"
         )
-        blobs = "SELECT id, length FROM blobs WHERE block = ? ORDER BY start"
         with self._lock:
+            found = self._db.execute(query, (_pack_id(name),)).fetchall()
             return tuple(
-                Block(SessionId(session), counter, offset, stored, plain, tuple(self._db.execute(blobs, (n,))))
-                for n, session, counter, offset, stored, plain in self._db.execute(blocks, (pack,)).fetchall()
+                Block(SessionId(session), counter, offset, stored, plain, self._blobs_in(n, ids))
+                for n, ids, session, counter, offset, stored, plain in found
             )
+
+    def _blobs_in(self, block: int, ids: bytes) -> tuple[tuple[BlobId, int], ...]:
+        query = "SELECT length FROM blobs WHERE id = ? AND block = ?"
+        rows = ((blob, self._db.execute(query, (blob, block)).fetchone()) for blob in _ids(ids))
+        return tuple((blob, row[0]) for blob, row in rows if row)
+
+    def places_in(self, pack: PackId) -> Iterator[tuple[int, int, BlobId]]:
+        """Yield the number and offset of the block, and the id, of each blob in an object."""
+        query = "SELECT blocks.n, offset, ids FROM blocks JOIN packs ON pack = packs.n WHERE packs.id = ?"
+        for block, offset, ids in self.ask(query, (pack,)):
+            yield from ((block, offset, blob) for blob in _ids(ids))
 
     def size_of(self, name: ObjectName) -> int | None:
         """Return how long an object should be, or None for one that no index names."""
@@ -305,40 +294,9 @@ class Index:
             row = self._db.execute("SELECT size FROM packs WHERE id = ? LIMIT 1", (pack,)).fetchone()
         return None if row is None else int(row[0])
 
-    def record(self, name: ObjectName) -> bytes | None:
-        """Return the remembered body of a small object (snapshot, run record), or None."""
-        with self._lock:
-            row = self._db.execute("SELECT body FROM records WHERE name = ?", (name,)).fetchone()
-        return None if row is None else bytes(row[0])
 
-    def remember(self, name: ObjectName, body: bytes) -> None:
-        """Keep the body of a small object."""
-        with self._lock, self._db as db:
-            db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (name, body))
-
-    def is_linked(self, account: str, page: BlobId) -> bool:
-        """Say whether a page's server ids are known already."""
-        with self._lock:
-            query = "SELECT 1 FROM linked_pages WHERE account = ? AND page = ?"
-            return self._db.execute(query, (account, page)).fetchone() is not None
-
-    def link(self, account: str, page: BlobId | None, rows: Iterable[tuple[bytes, BlobId, int]]) -> None:
-        """Learn server ids (hash, blob, size): all of a page's, or some of none."""
-        with self._lock, self._db as db:
-            db.executemany("INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?)", ((account, *row) for row in rows))
-            if page is not None:
-                db.execute("INSERT OR IGNORE INTO linked_pages VALUES (?, ?)", (account, page))
-
-    def linked(self, account: str, server_id: bytes) -> tuple[BlobId, int] | None:
-        """Return the blob and size filed under a server id."""
-        with self._lock:
-            query = "SELECT blob, size FROM links WHERE account = ? AND server_id = ?"
-            row = self._db.execute(query, (account, server_id)).fetchone()
-        return None if row is None else (BlobId(row[0]), row[1])
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+def _ids(octets: bytes) -> list[BlobId]:
+    return [BlobId(octets[i : i + 16]) for i in range(0, len(octets), 16)]
 
 
 def _pack_id(name: ObjectName) -> PackId:
@@ -351,27 +309,4 @@ def _pack_id(name: ObjectName) -> PackId:
 
 def open_index(path: Path | None) -> Index:
     """Open the cache file, or a temporary one where `path` is None; a file that can't be used is begun anew."""
-    if path is None:
-        return Index(_connect(""))
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        return Index(_connect(str(path)))
-    except sqlite3.DatabaseError:
-        for stale in path.parent.glob(path.name + "*"):
-            stale.unlink()
-        return Index(_connect(str(path)))
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, check_same_thread=False, timeout=60)
-    # Losing the cache costs time, never mail, so it need not survive a power cut.
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = OFF")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        with db:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
-    elif version != _SCHEMA_VERSION:
-        db.close()
-        raise sqlite3.DatabaseError("cache of another version")
-    return db
+    return Index(open_database(path))

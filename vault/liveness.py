@@ -24,32 +24,39 @@ from vault.table import flag_table, message_table
 from vault.uses import learn_uses
 
 _SCHEMA = (
+    "CREATE TABLE noted (id BLOB NOT NULL, kept INTEGER NOT NULL)",
     "CREATE TABLE live (id BLOB PRIMARY KEY, kept INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE present (id BLOB PRIMARY KEY, condemned INTEGER NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE home (id BLOB PRIMARY KEY, kept INTEGER NOT NULL, block INTEGER NOT NULL, pack BLOB NOT NULL,
-                          kind TEXT NOT NULL, condemned INTEGER NOT NULL, covered INTEGER NOT NULL) WITHOUT ROWID""",
+    "CREATE TABLE standing (block INTEGER PRIMARY KEY, place INTEGER NOT NULL, told INTEGER NOT NULL)",
+    """CREATE TABLE home (id BLOB PRIMARY KEY, kept INTEGER NOT NULL, block INTEGER NOT NULL, place INTEGER NOT NULL)
+       WITHOUT ROWID""",
 )
 # Of several copies the one counts that is not condemned, whose pieces are known, in the pack of lowest id: all prunes
-# choose alike.
+# choose alike. `place` says all that in one number, whose low bits tell the block.
+_STANDING = """
+INSERT INTO standing
+SELECT blocks.n, (place << 40) + blocks.n, told FROM (
+    SELECT packs.n AS n, kind = 'M' OR covered AS told,
+           DENSE_RANK() OVER (ORDER BY condemned, NOT covered, id) AS place
+    FROM (SELECT packs.n, packs.id, kind, condemned, packs.id IN (SELECT pack FROM covered) AS covered
+          FROM packs JOIN present ON present.id = packs.id) AS packs
+) AS there JOIN blocks ON pack = there.n
+"""
+# Of a group, SQLite takes the other columns from the row that has the least.
 _HOMES = """
 INSERT INTO home
-SELECT id, kept, block, pack, kind, condemned, covered FROM (
-    SELECT live.id AS id, kept, block, packs.id AS pack, packs.kind AS kind, condemned,
-           packs.id IN (SELECT pack FROM covered) AS covered,
-           ROW_NUMBER() OVER (PARTITION BY live.id
-                              ORDER BY condemned, packs.id NOT IN (SELECT pack FROM covered), packs.id, block) AS place
-    FROM live JOIN blobs ON blobs.id = live.id JOIN blocks ON block = blocks.n JOIN packs ON blocks.pack = packs.n
-    JOIN present ON present.id = packs.id
-) WHERE place = 1
+SELECT live.id, kept, standing.block, MIN(place)
+FROM live JOIN blobs ON blobs.id = live.id JOIN standing ON standing.block = blobs.block
+GROUP BY live.id
 """
 
 
 # Of several meta objects that tell the pieces of a pack's messages, one counts.
 _USES = """
 WITH whole AS (SELECT MIN(n) AS n, id, kind, size FROM packs GROUP BY id),
-used AS (SELECT pack, block, MAX(kept) AS kept FROM home GROUP BY pack, block),
-sums AS (SELECT used.pack AS id, SUM(stored * kept) AS kept, SUM(stored) AS needed
-         FROM used JOIN blocks ON blocks.n = used.block GROUP BY used.pack),
+used AS (SELECT block, MAX(kept) AS kept FROM home GROUP BY block),
+sums AS (SELECT packs.id AS id, SUM(stored * kept) AS kept, SUM(stored) AS needed
+         FROM used JOIN blocks ON blocks.n = used.block JOIN packs ON packs.n = blocks.pack GROUP BY packs.id),
 tellers AS (SELECT teller FROM (
     SELECT teller, ROW_NUMBER() OVER (PARTITION BY covered.pack ORDER BY tells.condemned, teller) AS place
     FROM covered JOIN present AS told ON told.id = covered.pack JOIN present AS tells ON tells.id = teller
@@ -59,6 +66,7 @@ SELECT whole.id, kind, size, condemned, COALESCE(kept, 0), COALESCE(needed, 0),
        whole.id IN (SELECT teller FROM tellers), whole.id IN (SELECT pack FROM covered)
 FROM whole JOIN present ON present.id = whole.id LEFT JOIN sums ON sums.id = whole.id
 """
+_SORTED_AT_ONCE = 1_000_000
 
 
 class PackUse(NamedTuple):
@@ -88,6 +96,8 @@ class Liveness:
         self._present: set[ObjectName] = set()
         self._walked: list[Snapshot] = []
         self._broken = False
+        self._noted = 0
+        self._settled = False
         self.indexes: dict[ObjectName, list[ObjectName]] = {}
         """Every index object with the packs it names; one that can't be read names none."""
         for statement in _SCHEMA:
@@ -101,7 +111,8 @@ class Liveness:
             except (Damage, ObjectMissing):
                 entries = []  # `hollow` tells whether anything in it is needed
             self.indexes[info.name] = [entry.name for entry in entries]
-            self.index.add(info.name, entries)
+            self.index.gather(info.name, entries)
+        self.index.sort_in()
 
     def present(self, sizes: dict[ObjectName, int], condemned: Collection[ObjectName]) -> None:
         """Learn which packs and meta objects are there, whole, going by their size."""
@@ -113,26 +124,40 @@ class Liveness:
     def walk(self, snapshots: Iterable[Snapshot], *, kept: bool) -> None:
         """Note all that snapshots need, first of those kept, then of the rest. Raises StoreError."""
 
-        def note(blobs: Iterable[BlobId]) -> None:
-            self.index.tell("INSERT OR IGNORE INTO live VALUES (?, ?)", ((blob, kept) for blob in blobs))
+        def note(blobs: Collection[BlobId]) -> None:
+            self.index.tell("INSERT INTO noted VALUES (?, ?)", ((blob, kept) for blob in blobs))
+            self._noted += len(blobs)
+            if self._noted >= _SORTED_AT_ONCE:
+                self._sort_in()
 
         walker = _Walker(self._reader, note, self._seen)
         for snapshot in snapshots:
+            self._settled = False
             self._walked.append(snapshot)
             try:
                 walker.walk(snapshot)
             except Damage:
                 self._broken = True
+        self._sort_in()
+
+    def _sort_in(self) -> None:
+        """Move what was noted into its place in order of id; what was kept before stays so."""
+        self.index.tell("INSERT OR IGNORE INTO live SELECT id, kept FROM noted ORDER BY id")
+        self.index.tell("DELETE FROM noted")
+        self._noted = 0
 
     def settle(self) -> None:
         """Add the pieces of live messages and choose where each live blob lies. Raises Damage, StoreError."""
+        if self._settled:
+            return
         for damage in learn_uses(self.index, self._reader, self._present):
             raise damage
         self.index.tell(
             "INSERT OR IGNORE INTO live SELECT piece, MAX(kept) FROM uses JOIN live ON message = live.id GROUP BY piece"
         )
-        self.index.tell("DELETE FROM home")
-        self.index.tell(_HOMES)
+        for statement in ("DELETE FROM standing", _STANDING, "DELETE FROM home", _HOMES):
+            self.index.tell(statement)
+        self._settled = True
 
     def hollow(self) -> list[Snapshot]:
         """Return the snapshots that need something which lies in no object that is there. Raises StoreError."""
@@ -153,7 +178,10 @@ class Liveness:
 
     def untold(self) -> int:
         """Return how many live messages there are of which nothing tells the pieces."""
-        query = "SELECT COUNT(*) FROM home WHERE kind = 'P' AND NOT covered AND id NOT IN (SELECT piece FROM uses)"
+        query = (
+            "SELECT COUNT(*) FROM home JOIN standing ON standing.block = home.block"
+            " WHERE NOT told AND id NOT IN (SELECT piece FROM uses)"
+        )
         return int(self.index.ask(query)[0][0])
 
     def uses(self) -> list[PackUse]:
@@ -162,13 +190,18 @@ class Liveness:
 
     def kept_blocks(self, name: ObjectName) -> set[int]:
         """Return where the blocks of a pack begin that hold something kept."""
-        query = "SELECT DISTINCT offset FROM home JOIN blocks ON blocks.n = block WHERE home.pack = ? AND kept"
-        return {offset for (offset,) in self.index.ask(query, (_id(name),))}
+        return {offset for offset, _ in self._kept(name)}
 
     def kept_blobs(self, name: ObjectName) -> list[BlobId]:
         """Return the blobs of a meta object that something kept needs."""
-        rows = self.index.ask("SELECT id FROM home WHERE pack = ? AND kept", (_id(name),))
-        return [BlobId(blob) for (blob,) in rows]
+        return [blob for _, blob in self._kept(name)]
+
+    def _kept(self, name: ObjectName) -> Iterator[tuple[int, BlobId]]:
+        """Yield the offset and id of each blob kept that is at home in an object."""
+        kept = "SELECT 1 FROM home WHERE id = ? AND block = ? AND kept"
+        for block, offset, blob in self.index.places_in(PackId(_id(name))):
+            if self.index.ask(kept, (blob, block)):
+                yield offset, blob
 
     def told_by(self, name: ObjectName) -> list[PackId]:
         """Return the packs that are there and of whose messages a meta object tells the pieces."""
@@ -177,15 +210,9 @@ class Liveness:
 
     def pieces_in(self, pack: PackId) -> dict[BlobId, tuple[BlobId, ...]]:
         """Return the messages in a pack that need pieces, with all that any of their copies needs."""
-        found: dict[BlobId, tuple[BlobId, ...]] = {}
-        rows = self.index.ask(
-            "SELECT DISTINCT message, piece FROM packs JOIN blocks ON blocks.pack = packs.n"
-            " JOIN blobs ON blobs.block = blocks.n JOIN uses ON message = blobs.id WHERE packs.id = ?",
-            (pack,),
-        )
-        for message, piece in rows:
-            found[BlobId(message)] = (*found.get(BlobId(message), ()), BlobId(piece))
-        return found
+        query = "SELECT piece FROM uses WHERE message = ?"
+        needs = ((message, self.index.ask(query, (message,))) for _, _, message in self.index.places_in(pack))
+        return {message: tuple(BlobId(piece) for (piece,) in pieces) for message, pieces in needs if pieces}
 
     def read_meta(self, blob: BlobId) -> bytes:
         """Return a page, node or tree, verified. Raises Damage, StoreError."""
@@ -209,7 +236,7 @@ class Liveness:
 class _Walker:
     """Goes from snapshots to all that they need; what was `seen` once is not read again."""
 
-    def __init__(self, reader: BlobReader, note: Callable[[Iterable[BlobId]], None], seen: set[bytes]) -> None:
+    def __init__(self, reader: BlobReader, note: Callable[[Collection[BlobId]], None], seen: set[bytes]) -> None:
         self._reader = reader
         self._note = note
         self._seen = seen

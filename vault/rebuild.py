@@ -44,7 +44,7 @@ def _named(store: WriteStore, ring: KeyRing) -> set[ObjectName]:
     index = open_index(None)
     for info in store.list("index/"):
         try:
-            index.add(info.name, read_index_object(store, ring, info.name))
+            index.gather(info.name, read_index_object(store, ring, info.name))
         except Damage:
             continue  # what it named is written anew
     names = {name for name, _ in index.packs()}
