@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bench.contestants import CannotDo, Contestant, Mailvault, PlainLoop
@@ -58,33 +57,25 @@ class Others:
         return by | {one: figures(contestant.backup(server)) for one, contestant in self.direct.items()}
 
     def restore_files(self) -> dict[str, Figures]:
-        """Restore each repository's mirror to a directory, and forget it."""
-        by = {}
-        for one, archiver in self.archivers.items():
-            by[one] = figures(archiver.restore(self.home / "out"))
-            shutil.rmtree(self.home / "out")
-        return by
+        """Restore each repository's mirror to a directory of its own."""
+        return {one: figures(archiver.restore(self.home / f"files-{one}")) for one, archiver in self.archivers.items()}
 
-    def restore(
-        self, empty: Callable[[str], AbstractContextManager[MailServer]], held: Callable[[MailServer], None]
-    ) -> dict[str, Figures]:
+    def restore(self, empty: Callable[[str], MailServer], held: Callable[[MailServer], None]) -> dict[str, Figures]:
         """Restore each to an empty server of its own, and let `held` look at it."""
         by = {}
         for one, archiver in self.archivers.items():
-            mbsync, out = self.mirrors[_tuned(one)], self.home / "out"
-            with empty(one) as target:
-                fetched = archiver.restore(out)
-                by[one] = figures(fetched + mbsync.push(target, out / mbsync.mirror.relative_to("/")))
-                held(target)
-            shutil.rmtree(out)
+            mbsync, out, target = self.mirrors[_tuned(one)], self.home / f"back-{one.replace(' ', '-')}", empty(one)
+            fetched = archiver.restore(out)
+            by[one] = figures(fetched + mbsync.push(target, out / mbsync.mirror.relative_to("/")))
+            held(target)
         for one, contestant in self.direct.items():
-            with empty(one) as target:
-                try:
-                    by[one] = figures(contestant.restore(target))
-                except CannotDo as reason:
-                    say(f"left out of this step: {reason}")
-                else:
-                    held(target)
+            target = empty(one)
+            try:
+                by[one] = figures(contestant.restore(target))
+            except CannotDo as reason:
+                say(f"left out of this step: {reason}")
+            else:
+                held(target)
         return by
 
     def close(self) -> None:

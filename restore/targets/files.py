@@ -56,6 +56,9 @@ def with_unix_ends(octets: bytes) -> bytes:
 
     One with a LF that stands alone, or behind two CR, stays as it is: it could not be told from the others any more.
     """
+    plain = octets.replace(b"\r", b"")
+    if plain.replace(b"\n", b"\r\n") == octets:  # as nearly always; five times as fast as looking for pairs
+        return plain
     plain = octets.replace(b"\r\n", b"\n")
     stood_alone = plain.count(b"\n") > len(octets) - len(plain)
     return octets if stood_alone or (b"\r" in plain and b"\r\n" in plain) else plain
