@@ -9,29 +9,13 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from imap.errors import ImapError
 from restante import __version__
-from restante.commands import (
-    backup,
-    browse,
-    check,
-    config,
-    copy,
-    demo,
-    drill,
-    index,
-    init,
-    key,
-    notify,
-    prune,
-    restore,
-    service,
-    status,
-)
 from restante.errors import Exit, Told, exit_code, tell, where
 from restante.logs import tell_warnings
 from restante.memory import keep_memory_small
@@ -39,33 +23,51 @@ from restante.output import say
 from restante.stopping import insist
 from vault.errors import Trouble
 
-app = typer.Typer(
-    name="restante",
-    help="Backs up whole mail servers to encrypted off-site storage, and puts them back on any server.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(init.init)
-app.command()(backup.backup)
-app.command()(browse.snapshots)
-app.command()(browse.ls)
-app.command()(browse.cat)
-app.command()(browse.diff)
-app.command()(restore.restore)
-app.command()(check.check)
-app.command()(copy.copy)
-app.command()(drill.drill)
-app.command()(prune.prune)
-app.command()(prune.hold)
-app.command()(service.run)
-app.command()(status.status)
-app.command()(notify.notify)
-app.add_typer(key.app, name="key")
-app.add_typer(index.app, name="index")
-app.add_typer(config.app, name="config")
-app.command()(demo.demo)
+COMMANDS = {
+    "init": "init",
+    "backup": "backup",
+    "snapshots": "browse",
+    "ls": "browse",
+    "cat": "browse",
+    "diff": "browse",
+    "restore": "restore",
+    "check": "check",
+    "copy": "copy",
+    "drill": "drill",
+    "prune": "prune",
+    "hold": "prune",
+    "run": "service",
+    "status": "status",
+    "notify": "notify",
+    "key": "key",
+    "index": "index",
+    "config": "config",
+    "demo": "demo",
+}
+"""Each command, and the module below `restante.commands` that it is in."""
+
+
+def application(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Return the commands; of a line that begins with one of them only that one.
+
+    Importing all of them takes longer than a backup with nothing new.
+    """
+    app = typer.Typer(
+        name="restante",
+        help="Backs up whole mail servers to encrypted off-site storage, and puts them back on any server.",
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(options)
+    for name in COMMANDS.keys() & arguments[:1] or COMMANDS:
+        module = import_module(f"restante.commands.{COMMANDS[name]}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command()(getattr(module, name))
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -74,7 +76,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    outcome = app(arguments, prog_name="restante", standalone_mode=False)
+    outcome = application(arguments)(arguments, prog_name="restante", standalone_mode=False)
     sys.stdout.flush()
     return int(outcome) if isinstance(outcome, int) else Exit.COMPLETE
 

@@ -6,14 +6,13 @@ import re
 from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from backup.retention import Policy
 from imap.errors import BadUrl
 from imap.model import Endpoint
 from imap.url import parse_sieve_url, parse_url
@@ -21,6 +20,9 @@ from restante.endpoints import acting_for, names_one_account
 from restante.schedule import cron_trigger, parse_span
 from restante.sizes import parse_octets
 from restante.telling.plan import ABOUT, About
+
+if TYPE_CHECKING:  # backup/ takes a while to import, and not every command needs it
+    from backup.retention import Policy
 
 
 def live(_schema: JsonDict) -> None:
@@ -321,6 +323,8 @@ class Retention(Section):
     @property
     def policy(self) -> Policy:
         """What it says, as the engine takes it."""
+        from backup.retention import Policy
+
         return Policy(**self.model_dump())
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import structlog
-
 from restante.output import count, say
 from restante.wiring import Wiring
 from vault.clock import Clock
@@ -44,6 +42,8 @@ def prove_or_warn(wiring: Wiring, clock: Clock) -> None:
 def prove_or_log(wiring: Wiring, clock: Clock) -> None:
     """Prove it at the start of the service; a doubt goes to its log. Raises NotLocked, StoreError."""
     if not prove(wiring, clock):
+        import structlog
+
         structlog.get_logger().warning("lock unproven", reason=UNPROVEN)
 
 

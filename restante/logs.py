@@ -8,8 +8,6 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
-import structlog
-
 from imap.errors import ImapError
 from restante.errors import tell, where
 from vault.errors import Trouble
@@ -19,6 +17,8 @@ class _IntoLog(logging.Handler):
     """Turns warnings of the rooms below into lines of our log."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        import structlog
+
         structlog.get_logger().warning("vault", warning=record.getMessage())
 
 
@@ -34,6 +34,8 @@ def tell_warnings(*, as_log: bool = False) -> None:
 
 def set_up_logs() -> None:
     """Send our lines to stderr, and nothing of the libraries': theirs may quote what passes through them."""
+    import structlog  # most runs log nothing, and importing it takes a while
+
     logging.getLogger().addHandler(logging.NullHandler())
     structlog.configure(
         processors=[

@@ -7,14 +7,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import structlog
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from restante.logs import set_up_logs
 from restante.output import printable, stderr
 from vault.clock import Progress as Heard
 from vault.clock import Quiet
+
+if TYPE_CHECKING:  # what draws and what logs is imported by who does: runs with --json do neither
+    from rich.progress import Progress, TaskID
 
 EVERY_SECONDS = 10.0
 
@@ -54,6 +55,8 @@ class Lines:
     """A log line at most every ten seconds, with totals only."""
 
     def __init__(self, verb: str, **said: str) -> None:
+        import structlog
+
         self._log = structlog.get_logger().bind(**said)
         self._verb = verb
         self._lock = threading.Lock()
@@ -77,23 +80,28 @@ class Lines:
         self._log.info(self._verb, **said)
 
 
+def _bars() -> Progress:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    name, done = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[messages]}")
+    return Progress(
+        name,
+        BarColumn(),
+        done,
+        DownloadColumn(binary_units=True),
+        TimeRemainingColumn(),
+        console=stderr(),
+        transient=True,
+    )
+
+
 @contextmanager
 def watched(verb: str, *, quiet: bool = False) -> Iterator[Heard]:
     """Give a Progress that shows itself on stderr while the block runs; `verb` is what is being done."""
     if quiet:
         yield Quiet()
     elif sys.stderr.isatty():
-        name, done = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[messages]}")
-        bars = Progress(
-            name,
-            BarColumn(),
-            done,
-            DownloadColumn(binary_units=True),
-            TimeRemainingColumn(),
-            console=stderr(),
-            transient=True,
-        )
-        with bars:
+        with _bars() as bars:
             yield Bars(bars)
     else:
         set_up_logs()

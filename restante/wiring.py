@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property, reduce
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from backup import BackupOptions, SourceAccount
-from backup.retention import Policy
 from imap.pace import Pace
 from imap.url import parse_url
 from restante.config import Account, Job, Limits, Lock, Notify, Replica
@@ -27,6 +28,10 @@ from vault.stores import open_locked_store, open_store
 from vault.stores.base import FullStore
 from vault.stores.locked import ObjectLock
 from vault.vault import Vault, open_vault
+
+if TYPE_CHECKING:  # what talks to mail servers is imported while the vault is being opened (open_early)
+    from backup import BackupOptions, SourceAccount
+    from backup.retention import Policy
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Wiring:
 
     def backup_options(self, job: str | None = None) -> BackupOptions:
         """Return how a backup works; its run record will tell the job's name."""
+        from backup import BackupOptions
+
         limits = self.limits
         return BackupOptions(
             accounts_at_once=limits.accounts_at_once,
@@ -137,7 +144,28 @@ class Wiring:
     @cached_property
     def vault(self) -> Vault:
         """The vault, opened. Raises WrongSecret, VaultError, StoreError."""
-        return open_vault(self.store, self.secret, cache=self.cache)
+        return self._opening.result()
+
+    def open_early(self) -> None:
+        """Begin to open the vault beside other work, since a key from a passphrase takes a while; `vault` waits for it.
+
+        Asks for the passphrase first, where nothing gives it. Raises UsageTrouble.
+        """
+        _ = self._opening
+
+    @cached_property
+    def _opening(self) -> Future[Vault]:
+        store, secret, cache, future = self.store, self.secret, self.cache, Future[Vault]()
+
+        def work() -> None:
+            try:
+                future.set_result(open_vault(store, secret, cache=cache))
+            except BaseException as error:  # noqa: BLE001 handed to whoever wants the vault
+                future.set_exception(error)
+
+        # A daemon: whoever gives up need not wait for a store that does not answer.
+        threading.Thread(target=work, name="open vault", daemon=True).start()
+        return future
 
     @cached_property
     def cache(self) -> Path:
@@ -149,12 +177,17 @@ class Wiring:
 
     def accounts(self, names: list[str], job: str | None) -> list[SourceAccount]:
         """Return the accounts that a command names, or all of the configuration. Raises UsageTrouble."""
+        return [
+            self._url_account(one) if isinstance(one, str) else self._account(one) for one in self.chosen(names, job)
+        ]
+
+    def chosen(self, names: list[str], job: str | None) -> list[Account | str]:
+        """Return what the configuration says of them; a URL as it was given. Raises UsageTrouble."""
         if names and job:
             raise UsageTrouble("accounts and --job were both given", hint="give one of the two")
         if names:
-            return [self._url_account(name) if "://" in name else self._account(self._named(name)) for name in names]
-        chosen = self._of_job(job) if job else self._configured()
-        return [self._account(account) for account in chosen]
+            return [name if "://" in name else self._named(name) for name in names]
+        return [*(self._of_job(job) if job else self._configured())]
 
     @property
     def job_names(self) -> set[str]:
@@ -173,6 +206,8 @@ class Wiring:
     def retention(self, account: str) -> Policy:
         """Return what to keep of an account: its own policy, else the widest of the jobs that cover it, else all."""
         config = self.loaded.config if self.loaded is not None else None
+        from backup.retention import Policy
+
         own = next((a.retention for a in self._known if a.name == account), None)
         if own is not None:
             return own.policy
@@ -219,6 +254,8 @@ class Wiring:
         return known[name]
 
     def _account(self, account: Account) -> SourceAccount:
+        from backup import SourceAccount
+
         endpoint = endpoint_of(account.url)
         assert self.loaded is not None
         of_server = self._of_servers.get(account.name)
@@ -242,6 +279,8 @@ class Wiring:
         )
 
     def _url_account(self, url: str) -> SourceAccount:
+        from backup import SourceAccount
+
         endpoint = endpoint_of(url)
         return SourceAccount(endpoint.account, endpoint, url_login("SOURCE", endpoint.account))
 

@@ -14,7 +14,7 @@ import pytest
 import typer.main
 import yaml
 
-from restante.cli import app
+from restante.cli import application
 from restante.loading import load_config
 from restante.metrics import METRICS
 from tests.cli.command import Command, bare_command
@@ -27,7 +27,7 @@ COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 KUBERNETES = list(yaml.safe_load_all((ROOT / "docs" / "kubernetes.yaml").read_text()))
 ALERTS = yaml.safe_load((ROOT / "docs" / "monitoring" / "alerts.yaml").read_text())
 DASHBOARD = json.loads((ROOT / "docs" / "monitoring" / "grafana.json").read_text())
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(application()).commands  # type: ignore[attr-defined]
 PLACE = "/etc/restante/config.yaml"
 
 

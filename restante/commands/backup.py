@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backup import AccountReport, BackupReport, run_backup
 from restante.errors import Exit
 from restante.locking import prove_or_warn
 from restante.options import ConfigOption, JsonOption, VaultOption
@@ -17,6 +16,9 @@ from restante.telling.occasion import telling
 from restante.vanished import vanished
 from restante.wiring import Wiring
 from vault.clock import SystemClock
+
+if TYPE_CHECKING:
+    from backup import AccountReport, BackupReport
 
 CODES = {"complete": Exit.COMPLETE, "partial": Exit.PARTIAL, "failed": Exit.FAILED, "interrupted": Exit.INTERRUPTED}
 
@@ -40,6 +42,10 @@ def backup(
     """Back up accounts: those named, those of a job, or all of the configuration."""
     wiring, clock = Wiring(config, vault), SystemClock()
     with telling(wiring, "backup", clock, job=job or "") as run:
+        wiring.chosen(accounts or [], job)  # what is wrong with the line is told before a passphrase is asked for
+        wiring.open_early()
+        from backup import run_backup  # while a key is made of the passphrase
+
         sources = wiring.accounts(accounts or [], job)
         prove_or_warn(wiring, clock)
         opened, options = wiring.vault, wiring.backup_options(job)

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer.main
 
-from restante.cli import app
+from restante.cli import application
 from restante.errors import Exit
 from tests.cli.command import ROOT, Command
 
@@ -18,7 +18,7 @@ EVERYWHERE = {"--config", "--vault", "--json", "--help", "--version", "--debug"}
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Yield (full name, command) of every command that does something."""
-    group = group or typer.main.get_command(app)
+    group = group or typer.main.get_command(application())
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
