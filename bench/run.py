@@ -7,6 +7,7 @@ earlier runs left in `bench/out/` and replaces what is measured again, so that a
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -151,6 +152,8 @@ def main() -> int:
     if unknown := set(parts) - PARTS.keys():
         print(f"error: no part is called {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
+    for package in ("imap", "vault", "backup", "restore", "restante"):
+        compileall.compile_dir(HERE.parent / package, quiet=1)  # as pip does where it installs them
     try:
         with tempfile.TemporaryDirectory(prefix="restante-bench-", dir=options.dir) as temporary:
             root = Path(temporary)

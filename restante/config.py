@@ -160,7 +160,7 @@ RPO = "How old the newest complete snapshot may get before `restante status` and
 class Section(BaseModel):
     """A part of the configuration: unknown settings are faults, not ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 class Lock(Section):

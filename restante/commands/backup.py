@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from restante.config import Account
 from restante.errors import Exit
 from restante.locking import prove_or_warn
 from restante.options import ConfigOption, JsonOption, VaultOption
@@ -42,8 +43,8 @@ def backup(
     """Back up accounts: those named, those of a job, or all of the configuration."""
     wiring, clock = Wiring(config, vault), SystemClock()
     with telling(wiring, "backup", clock, job=job or "") as run:
-        wiring.chosen(accounts or [], job)  # what is wrong with the line is told before a passphrase is asked for
-        wiring.open_early()
+        if all(isinstance(one, Account) for one in wiring.chosen(accounts or [], job)):
+            wiring.open_early()  # URLs have their passwords asked for first
         from backup import run_backup  # while a key is made of the passphrase
 
         sources = wiring.accounts(accounts or [], job)
