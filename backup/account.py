@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 
 import msgspec
 
@@ -14,10 +13,10 @@ from backup.draft import MailboxDraft, bare_mailbox, moved_mailbox, with_belongi
 from backup.links import Links, numbering
 from backup.model import AccountReport, BackupOptions, Outcome, SourceAccount
 from backup.patience import Interrupted, PatientSession
-from backup.plan import MailboxPlan, SyncPlan, count_alarm, plan_sync
+from backup.plan import MailboxPlan, SyncPlan, count_alarm, plan_connections, plan_sync
 from backup.scripts import ScriptReader
 from backup.sync import Reading, Tally, WindowReader, open_mailbox
-from backup.windows import isolate, read_window, read_windows
+from backup.windows import Work, isolate, read_mailboxes
 from imap.belongings import SERVER, Belongings
 from imap.errors import ImapError
 from imap.model import ListedMailbox
@@ -31,9 +30,6 @@ from vault.ids import ObjectName, SnapshotId
 from vault.model import Failure, Mailbox, SieveScript, Snapshot, Tree
 from vault.vault import Standing, Vault
 from vault.writer import SnapshotDraft, VaultWriter
-
-# Few new messages are read on the connection that found them; more are shared out over all connections.
-_AT_ONCE = 200
 
 
 class AccountRun:
@@ -214,7 +210,7 @@ class AccountRun:
         return session.run(lambda opened: opened.namespaces()).personal[0].prefix.decode("latin-1")
 
     def _read_all(self, main: PatientSession, checkpoint: Callable[[], None]) -> None:
-        """Open each changed mailbox; read small changes at once and large ones over several connections."""
+        """Read each changed mailbox, over several connections where there is much to do."""
         changed = [plan for plan in self._plan.mailboxes if plan.action in ("read all", "catch up")]
         if not changed:
             return
@@ -231,12 +227,8 @@ class AccountRun:
             self._allowance,
             stopped=self._stop.is_set,
         )
-        work: deque[WindowReader] = deque()
-        for plan in changed:
-            work.extend(self._open(main, plan, reading))
-            checkpoint()
-        helpers = [self._new_session() for _ in range(min(self._connections, len(work)) - 1)]
-        read_windows(main, helpers, work, checkpoint)
+        helpers = [self._new_session() for _ in range(plan_connections(changed, self._connections) - 1)]
+        read_mailboxes(main, helpers, Work(changed), partial(self._open, reading), checkpoint)
 
     @property
     def _connections(self) -> int:
@@ -251,22 +243,17 @@ class AccountRun:
         with self._lock:
             self._belongings = found
 
-    def _open(self, main: PatientSession, plan: MailboxPlan, reading: Reading) -> Iterable[WindowReader]:
-        """Open a mailbox and read a small change; return what is left to read."""
+    def _open(self, reading: Reading, session: PatientSession, plan: MailboxPlan) -> Sequence[WindowReader]:
+        """Open a mailbox; return what is to be read of it."""
         draft = MailboxDraft(plan, self._writer)
         with self._lock:
             self._drafts[plan.listed.raw] = draft
         try:
-            found = main.run(lambda session: open_mailbox(session, draft))
+            found = session.run(lambda opened: open_mailbox(opened, draft))
         except ImapError as error:
             isolate(draft, error)
             return ()
-        windows = [WindowReader(draft, window, reading) for window in found]
-        if sum(last - first + 1 for window in found for first, last in window) > _AT_ONCE:
-            return windows
-        for window in windows:
-            read_window(main, window)
-        return ()
+        return [WindowReader(draft, window, reading) for window in found]
 
     def _fail(self, error: ImapError) -> None:
         with self._lock:

@@ -43,12 +43,14 @@ class PatientSession:
     @property
     def round_trips(self) -> int:
         """Round trips of all connections so far."""
-        return self._round_trips + (self._session.round_trips if self._session else 0)
+        session = self._session  # which its own thread may close meanwhile
+        return self._round_trips + (session.round_trips if session else 0)
 
     @property
     def octets_in(self) -> int:
         """Octets that came over all connections so far."""
-        return self._octets_in + (self._session.octets_in if self._session else 0)
+        session = self._session
+        return self._octets_in + (session.octets_in if session else 0)
 
     def progress(self) -> None:
         """Note that something was achieved, which renews our patience."""

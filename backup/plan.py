@@ -13,6 +13,8 @@ from vault.model import Mailbox, Tree
 Action = Literal["keep", "name only", "read all", "catch up", "unreadable"]
 Ranges = tuple[tuple[int, int], ...]
 HIGHEST_UID = 0xFFFFFFFF
+WINDOW = 2000
+"""How many new messages are read at a time."""
 OWN: frozenset[NamespaceKind] = frozenset({""})
 
 
@@ -127,6 +129,35 @@ def _listing_alarms(before: Iterable[Mailbox], gone: Sequence[Mailbox], plans: S
                 yield f"mailbox {plan.listed.name}: {plan.reason}; all of it is read again"
             if plan.before.messages >= _MANY and not plan.listed.status.messages:
                 yield f"mailbox {plan.listed.name} held {plan.before.messages} messages and is empty now"
+
+
+_MANY_MAILBOXES = 8
+_MANY_MESSAGES = 200
+
+
+def plan_connections(changed: Sequence[MailboxPlan], most: int) -> int:
+    """Say over how many connections to read: another login costs as much as a few mailboxes with a few new mails."""
+    lacking = [lacks(plan) for plan in changed]
+    if len(changed) < _MANY_MAILBOXES and sum(lacking) <= _MANY_MESSAGES:
+        return min(most, 1)
+    return min(most, sum(max(1, -(-count // WINDOW)) for count in lacking))
+
+
+def plan_ahead(plan: MailboxPlan) -> int:
+    """Return the UID from which on the opening asks for messages too; 0 where they are none, or too many."""
+    before = plan.before if plan.action == "catch up" else None
+    if not 0 < lacks(plan) <= WINDOW or (before and (before.failed or not before.complete)):
+        return 0
+    return max(1, before.uidnext) if before else 1
+
+
+def lacks(plan: MailboxPlan) -> int:
+    """Return how many messages of a mailbox are to be read, at most, by its numbers."""
+    now, before = plan.listed.status, plan.before if plan.action == "catch up" else None
+    if now is None or before is None:
+        return now.messages if now else 0
+    arrived = max(0, now.uidnext - before.uidnext)
+    return min(now.messages, max(arrived, now.messages - before.messages) + len(before.failed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from backup.budget import Allowance
 from backup.draft import MailboxDraft
 from backup.links import Links
 from backup.patience import Interrupted
-from backup.plan import HIGHEST_UID, Ranges, expand, plan_catch_up, subtract, windows
+from backup.plan import HIGHEST_UID, WINDOW, Ranges, expand, plan_ahead, plan_catch_up, subtract, windows
 from imap.model import GONE, Facts, Opened
 from imap.source import SourceSession
 from vault.clock import Progress
@@ -17,7 +17,6 @@ from vault.model import Flags, MessageRow
 from vault.packer import Share
 from vault.writer import VaultWriter
 
-WINDOW = 2000
 _TRIES = 3
 
 
@@ -49,7 +48,7 @@ def open_mailbox(session: SourceSession, draft: MailboxDraft) -> list[Ranges]:
     plan = draft.plan
     before = plan.before if plan.action == "catch up" else None
     known = (before.uidvalidity, before.highestmodseq) if before and before.highestmodseq else None
-    opened = session.examine(plan.listed.raw, known=known)
+    opened = session.examine(plan.listed.raw, known=known, ahead=plan_ahead(plan))
     if before and opened.uidvalidity != before.uidvalidity:
         draft.problem("UIDVALIDITY changed while the account was read")
         draft.open(opened, start_over=True)
@@ -90,8 +89,13 @@ def _catch_up(session: SourceSession, draft: MailboxDraft, opened: Opened) -> li
         draft.set_flags(opened.changed or ())
     elif opened.highestmodseq != before.highestmodseq:
         draft.set_flags(session.flags_changed_since(before.highestmodseq or 0))
-    if draft.messages + _count(new) != opened.exists and catch_up.how == "ask":
-        _drop_gone(draft, list(session.uids(1, _last(opened))), opened)
+    if draft.messages + _count(new) != opened.exists:
+        # No CHANGEDSINCE tells what is gone, and what came along with the opening may have come short.
+        listed = list(session.uids(1, _last(opened)))
+        if catch_up.how == "ask":
+            _drop_gone(draft, listed, opened)
+        known = draft.rows_within(listed) if first == 1 else ()
+        new = list(subtract(((max(low, first), high) for low, high in listed if high >= first), known))
     if draft.messages + _count(new) != opened.exists:
         # Neither what the server told nor what it lists explains its count: its MODSEQs can't be trusted.
         return _scan(session, draft, opened)
@@ -163,7 +167,7 @@ class WindowReader:
             if not self.draft.same_validity(opened):
                 self.draft.problem("UIDVALIDITY changed while the account was read")
                 return
-        facts = {f.uid: f for f in session.facts(list(self._left))}
+        facts = {f.uid: f for f in session.facts(sorted(self._left))}
         self._account_for_silence(session, facts)
         if not self._announced:
             self._announced = True

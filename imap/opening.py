@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from imap.arguments import Part, astring
-from imap.model import Opened
-from imap.scan import flags_of, uid_of
+from imap.model import Facts, Opened
+from imap.refusal import refusal
+from imap.scan import ask_facts_from, facts_from, flags_of, uid_of
 from imap.sets import Range, parse_ranges
 from imap.tokens import Response, fetch_attributes, kind_of, number, parse_status, tokens
 from imap.wire import Wire
 
 
 def open_mailbox(
-    wire: Wire, verb: bytes, raw: bytes, *, name: str, condstore: bool, known: tuple[int, int] | None
-) -> Opened:
+    wire: Wire,
+    verb: bytes,
+    raw: bytes,
+    *,
+    name: str,
+    condstore: bool,
+    known: tuple[int, int] | None,
+    ahead: int = 0,
+    server_id: bytes = b"",
+) -> tuple[Opened, dict[int, Facts] | None]:
     """Open a mailbox. `known` is (UIDVALIDITY, mod-sequence) for QRESYNC; the rest must have been enabled before.
 
-    Raises Refused when the mailbox is gone or not ours to open.
+    With `ahead` the facts of all messages from that UID on are asked for in the same breath (RFC 9051 §5.5); None where
+    the server would not tell them. Raises Refused when the mailbox is gone or not ours to open.
     """
     parts: list[Part] = [verb + b" ", astring(raw)]
     if known is not None:
@@ -25,8 +35,15 @@ def open_mailbox(
     elif condstore:
         parts.append(b" (CONDSTORE)")
     wire.exists = 0
-    responses, _ = wire.run(*parts, what=f"opening {name}")
-    return _opened(responses, known)
+    what = f"opening {name}"
+    tag = wire.start(*parts, what=what)
+    behind = ask_facts_from(wire, ahead, server_id) if ahead else None
+    responses, status = wire.collect(tag, what=what)
+    # Where the opening is refused, this is about no mailbox, or about the one that was open before.
+    facts = facts_from(wire, behind, server_id) if behind else None
+    if not status.ok:
+        raise refusal(status, what)
+    return _opened(responses, known), facts
 
 
 def _opened(responses: list[Response], known: tuple[int, int] | None) -> Opened:

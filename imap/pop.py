@@ -126,9 +126,9 @@ class PopSession:
         del raws
         return {}
 
-    def examine(self, raw: bytes, *, known: tuple[int, int] | None = None) -> Opened:
+    def examine(self, raw: bytes, *, known: tuple[int, int] | None = None, ahead: int = 0) -> Opened:
         """Open the mailbox."""
-        del known
+        del known, ahead
         self._list()
         self.opened = raw
         return Opened(1, self._numbering.uidnext, len(self._messages), None, frozenset())

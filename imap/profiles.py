@@ -32,6 +32,12 @@ class Profile:
     most_at_once: int = 0
     pages: bool = False
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether a command may follow an opening before its answer, and be answered with all that there is."""
+        limited = self.most_shown or self.uid_only or self.most_at_once or self.pages
+        return self.commands_at_once > 1 and not limited
+
 
 _CYRUS_COMPUTES = (
     r"/(?:shared|private)/vendor/cmu/cyrus-imapd/(?:"

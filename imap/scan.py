@@ -194,19 +194,39 @@ def changed_since(wire: Wire, modseq: int) -> list[UidFlags]:
 
 def facts(wire: Wire, wanted: Sequence[int], server_id: bytes) -> Iterator[Facts]:
     """Yield Facts for those of the UIDs that the server knows, ascending within each window."""
-    items = b"UID FLAGS INTERNALDATE RFC822.SIZE" + (b" " + server_id if server_id else b"")
     for window in split(wanted, count=_FACTS_AT_ONCE):
-        for uid, attributes in _attributes(wire, window, items):
-            flags, date = attributes.get(b"FLAGS"), _text(attributes.get(b"INTERNALDATE"))
-            told = {"flags": isinstance(flags, list), "date": bool(date)}
-            yield Facts(
-                uid,
-                flags_of(flags) if told["flags"] else (),
-                date,
-                _size(attributes.get(b"RFC822.SIZE")),
-                _server_id(attributes.get(server_id)),
-                " and ".join(name for name, is_told in told.items() if not is_told),
-            )
+        for uid, attributes in _attributes(wire, window, _fact_items(server_id)):
+            yield _facts(uid, attributes, server_id)
+
+
+def ask_facts_from(wire: Wire, first: int, server_id: bytes) -> bytes:
+    """Ask for the facts of all messages from a UID on; return the tag for `facts_from`."""
+    return wire.start(b"UID FETCH %d:* (" % first + _fact_items(server_id) + b")", what="reading")
+
+
+def facts_from(wire: Wire, tag: bytes, server_id: bytes) -> dict[int, Facts] | None:
+    """Return what was told whole of each message, the newest one whatever its UID is; None where it was refused."""
+    found: dict[int, dict[bytes, Value]] = {}
+    status = wire.feed(tag, partial(_take, found=found), what="reading messages")
+    told = {uid: _facts(uid, attributes, server_id) for uid, attributes in found.items()}
+    return {uid: fact for uid, fact in told.items() if not fact.untold and fact.size} if status.ok else None
+
+
+def _fact_items(server_id: bytes) -> bytes:
+    return b"UID FLAGS INTERNALDATE RFC822.SIZE" + (b" " + server_id if server_id else b"")
+
+
+def _facts(uid: int, attributes: dict[bytes, Value], server_id: bytes) -> Facts:
+    flags, date = attributes.get(b"FLAGS"), _text(attributes.get(b"INTERNALDATE"))
+    told = {"flags": isinstance(flags, list), "date": bool(date)}
+    return Facts(
+        uid,
+        flags_of(flags) if told["flags"] else (),
+        date,
+        _size(attributes.get(b"RFC822.SIZE")),
+        _server_id(attributes.get(server_id)),
+        " and ".join(name for name, is_told in told.items() if not is_told),
+    )
 
 
 def headers(wire: Wire, wanted: Sequence[int]) -> Iterator[Headers]:

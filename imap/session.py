@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
 from imap import append, fetch, listing, scan
+from imap.ahead import Ahead
 from imap.arguments import Part, astring
 from imap.belongings import Belongings, belongings, set_metadata, set_rights
 from imap.connect import connect, greeted_capabilities
@@ -82,6 +84,7 @@ class Session:
         """The raw name of the mailbox that is open."""
         self._wire = wire
         self._uidnext: int | None = None
+        self._ahead: Ahead | None = None
         self._namespaces: Namespaces | None = None
         self._server_id_tried = False
         self._server_id_kind = profile.server_id_kind
@@ -144,13 +147,15 @@ class Session:
         """Give an identifier exactly these rights in a mailbox; return the words of a refusal, or None."""
         return set_rights(self._wire, raw, identifier, rights)
 
-    def examine(self, raw: bytes, *, known: tuple[int, int] | None = None) -> Opened:
+    def examine(self, raw: bytes, *, known: tuple[int, int] | None = None, ahead: int = 0) -> Opened:
         """Open a mailbox for reading; nothing there changes by it.
 
         `known` is the (UIDVALIDITY, HIGHESTMODSEQ) of an earlier look: with QRESYNC the answer tells what changed.
+        `ahead` is a UID from which on the messages will be listed and their facts asked for: where the server takes
+        commands in one breath, it is asked now, and the first `uids`, and `facts`, cost no round trip.
         Raises Refused when the mailbox is gone.
         """
-        return self._open(b"EXAMINE", raw, known)
+        return self._open(b"EXAMINE", raw, known, ahead)
 
     def select(self, raw: bytes) -> Opened:
         """Open a mailbox for changing it. Raises Refused when the mailbox is not there."""
@@ -165,6 +170,8 @@ class Session:
     def uids(self, first: int = 1, last: int | None = None) -> Iterator[Range]:
         """Return ranges of the UIDs present, ascending."""
         whole = self._is_whole(first, last)
+        if self._ahead and (found := self._ahead.uids(first, last or _ANY, whole=whole)) is not None:
+            return iter(found)
         return scan.uids(self._wire, first, last, self.profile, whole=whole)
 
     def flags(self, first: int = 1, last: int | None = None) -> Iterator[scan.UidFlags]:
@@ -178,9 +185,12 @@ class Session:
 
     def facts(self, uids: Sequence[int]) -> Iterator[Facts]:
         """Yield what is known of messages without their bodies; nothing for a UID the server is silent about."""
-        if self._server_id_kind and uids and not self._server_id_tried:
-            self._try_server_id(uids[0])
-        return scan.facts(self._wire, uids, self._server_id_kind.encode())
+        known = list(self._ahead.of(uids)) if self._ahead else []
+        held = {fact.uid for fact in known}
+        left = [uid for uid in uids if uid not in held] if held else uids
+        if self._server_id_kind and left and not self._server_id_tried:
+            self._try_server_id(left[0])
+        return chain(known, scan.facts(self._wire, left, self._server_id_kind.encode()))
 
     def messages(self, uids: Sequence[int], *, sizes: Mapping[int, int] | None = None) -> Iterator[Fetched]:
         """Yield each message once, its exact octets read with PEEK; None and a reason where the server won't give it.
@@ -256,19 +266,25 @@ class Session:
     def _is_whole(self, first: int, last: int | None) -> bool:
         return first <= 1 and (last is None or last + 1 >= (self._uidnext or _ANY))
 
-    def _open(self, verb: bytes, raw: bytes, known: tuple[int, int] | None) -> Opened:
+    def _open(self, verb: bytes, raw: bytes, known: tuple[int, int] | None, ahead: int = 0) -> Opened:
         if not self.has_qresync:
             known = None
-        self.opened = None
-        opened = open_mailbox(
+        ahead = ahead if self.profile.reads_ahead else 0
+        self.opened = self._ahead = None
+        opened, facts = open_mailbox(
             self._wire,
             verb,
             raw,
             name=decode_name(raw),
             condstore="CONDSTORE" in self.capabilities and "ENABLE" not in self.capabilities,
             known=known,
+            ahead=ahead,
+            server_id=self._server_id_kind.encode(),
         )
         self.opened, self._uidnext = raw, opened.uidnext
+        if facts is not None:
+            self._ahead = Ahead(ahead, facts, opened.exists)
+            self._server_id_tried = self._server_id_tried or bool(facts)
         most = self.profile.most_shown
         return replace(opened, cut_to=most) if 0 < most <= opened.exists else opened
 
