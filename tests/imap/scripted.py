@@ -149,10 +149,11 @@ def body(uid: int, octets: bytes) -> bytes:
     return b"* %d FETCH (UID %d BODY[] {%d}\r\n%b)\r\n" % (uid, uid, len(octets), octets)
 
 
-def uids_of(command: str) -> list[int]:
-    """Return the UIDs that a `UID FETCH` command asks for."""
+def uids_of(command: str, newest: int = 0) -> list[int]:
+    """Return the UIDs that a `UID FETCH` command asks for; `*` is the newest."""
     out: list[int] = []
-    for item in command.split(" ")[2].split(","):
+    for item in command.replace("*", str(newest)).split(" ")[2].split(","):
         first, _, last = item.partition(":")
-        out.extend(range(int(first), int(last or first) + 1))
+        low, high = sorted((int(first), int(last or first)))
+        out.extend(range(low, high + 1))
     return out
