@@ -30,6 +30,10 @@ class Ahead:
         found = sorted(uid for uid in self.facts if first <= uid <= last)
         return None if whole and len(found) != self.exists else list(ranges_of(found))
 
+    def holds(self, uids: Sequence[int]) -> bool:
+        """Whether the facts of all these messages came."""
+        return self.facts.keys() >= set(uids)
+
     def of(self, uids: Sequence[int]) -> Iterator[Facts]:
-        """Yield the facts of those of the messages that it holds, ascending."""
-        return (self.facts[uid] for uid in sorted(uids) if uid in self.facts)
+        """Yield the facts of messages that it holds, ascending."""
+        return (self.facts[uid] for uid in sorted(uids))

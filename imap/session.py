@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -185,12 +184,11 @@ class Session:
 
     def facts(self, uids: Sequence[int]) -> Iterator[Facts]:
         """Yield what is known of messages without their bodies; nothing for a UID the server is silent about."""
-        known = list(self._ahead.of(uids)) if self._ahead else []
-        held = {fact.uid for fact in known}
-        left = [uid for uid in uids if uid not in held] if held else uids
-        if self._server_id_kind and left and not self._server_id_tried:
-            self._try_server_id(left[0])
-        return chain(known, scan.facts(self._wire, left, self._server_id_kind.encode()))
+        if self._ahead and self._ahead.holds(uids):
+            return self._ahead.of(uids)
+        if self._server_id_kind and uids and not self._server_id_tried:
+            self._try_server_id(uids[0])
+        return scan.facts(self._wire, uids, self._server_id_kind.encode())
 
     def messages(self, uids: Sequence[int], *, sizes: Mapping[int, int] | None = None) -> Iterator[Fetched]:
         """Yield each message once, its exact octets read with PEEK; None and a reason where the server won't give it.

@@ -105,6 +105,54 @@ def test_a_run_that_finds_nothing_new_looks_once_and_writes_one_small_object(
     assert site.open().confirmed().keys() == {only(first).snapshot}
 
 
+def test_a_mailbox_costs_two_round_trips_and_one_that_is_empty_or_reflagged_one(
+    dovecot: DovecotServer, site: Site
+) -> None:
+    user = dovecot.new_user().name
+    for n in range(30):
+        fill(dovecot, user, 5, f"Folder {n}", first=5 * n)
+    logins, mailboxes = 2 * 3, 30
+    first = only(site.backup(account(dovecot, user)))
+    assert (first.status, first.new_messages) == ("complete", 150)
+    assert first.round_trips <= logins + 1 + 2 * mailboxes + 1
+    for n in range(5):
+        fill(dovecot, user, 3, f"Folder {n}", first=1000 + 3 * n)
+    with dovecot.open(user) as imap:
+        for n in range(5, 7):
+            imap.do(f'SELECT "Folder {n}"')
+            imap.do("STORE 1:3 +FLAGS (\\Flagged)")
+    second = only(site.backup(account(dovecot, user)))
+    assert (second.status, second.new_messages) == ("complete", 15)
+    assert second.round_trips <= 4 + 2 * 5 + 2
+    assert site.contents(site.snapshot(user)) == served(dovecot, user)
+
+
+def test_one_new_mail_is_read_over_one_connection(dovecot: DovecotServer, site: Site) -> None:
+    user = dovecot.new_user().name
+    fill(dovecot, user, 30)
+    site.backup(account(dovecot, user))
+    fill(dovecot, user, 1, first=100)
+    with cutting_proxy(dovecot.port, []) as proxy:
+        source = account(dovecot, user)
+        report = only(site.backup(replace(source, endpoint=replace(source.endpoint, port=proxy.port))))
+        assert (report.status, report.new_messages, proxy.connections) == ("complete", 1, 1)
+        assert report.round_trips <= 6
+
+
+def test_many_small_mailboxes_are_shared_out_over_the_connections_and_all_is_kept(
+    dovecot: DovecotServer, site: Site
+) -> None:
+    user = dovecot.new_user().name
+    for n in range(20):
+        fill(dovecot, user, 3, f"Folder {n}", first=3 * n)
+    source = account(dovecot, user, connections=4)
+    with cutting_proxy(dovecot.port, []) as proxy:
+        report = only(site.backup(replace(source, endpoint=replace(source.endpoint, port=proxy.port))))
+        assert proxy.most_at_once == 4
+    assert (report.status, report.new_messages, report.messages) == ("complete", 60, 60)
+    assert site.contents(site.snapshot(user)) == served(dovecot, user)
+
+
 @pytest.mark.parametrize("without", WITHOUT.values(), ids=WITHOUT)
 def test_what_came_went_and_changed_is_caught_up_with(
     start_dovecot: Callable[..., DovecotServer], site: Site, without: Collection[str]

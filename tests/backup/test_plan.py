@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from backup.plan import adds_up, count_alarm, expand, plan_catch_up, plan_sync, subtract, windows
+from backup.plan import (
+    MailboxPlan,
+    adds_up,
+    count_alarm,
+    expand,
+    plan_ahead,
+    plan_catch_up,
+    plan_connections,
+    plan_mailbox,
+    plan_sync,
+    subtract,
+    windows,
+)
 from imap.model import ListedMailbox, MailboxStatus, Opened
 from vault.model import Mailbox, Tree
 
@@ -127,3 +140,36 @@ def test_windows_hold_every_uid_once_newest_first(spans: list[tuple[int, int]], 
 def test_subtracting_uids_leaves_exactly_the_others(spans: list[tuple[int, int]], uids: set[int]) -> None:
     left = {uid for first, last in subtract(spans, sorted(uids)) for uid in range(first, last + 1)}
     assert left == {uid for first, last in spans for uid in range(first, last + 1)} - uids
+
+
+def reading(*, messages: int) -> MailboxPlan:
+    """Plan a mailbox that is new."""
+    return plan_mailbox(None, listed(messages=messages))
+
+
+def grown(before: int, now: int) -> MailboxPlan:
+    """Plan a mailbox that held fewer messages before."""
+    return plan_mailbox(kept(messages=before), listed(messages=now, modseq=41))
+
+
+def test_a_second_connection_is_made_only_where_there_is_enough_to_do() -> None:
+    assert plan_connections([grown(3, 4)], 2) == 1
+    assert plan_connections([grown(3, 4)] * 7, 2) == 1
+    assert plan_connections([grown(3, 4)] * 8, 2) == 2
+    assert plan_connections([reading(messages=150)], 2) == 1
+    assert plan_connections([reading(messages=1500)], 2) == 1
+    assert plan_connections([reading(messages=2001)], 2) == 2
+    assert plan_connections([reading(messages=150)] * 2, 4) == 2
+    assert plan_connections([reading(messages=100_000)], 4) == 4
+    assert plan_connections([reading(messages=100_000)], 1) == 1
+
+
+def test_messages_are_asked_for_along_with_the_opening_where_they_are_few() -> None:
+    assert plan_ahead(reading(messages=2000)) == 1
+    assert plan_ahead(reading(messages=2001)) == 0
+    assert plan_ahead(reading(messages=0)) == 0
+    assert plan_ahead(grown(100_000, 100_003)) == 100_001
+    assert plan_ahead(grown(3, 3)) == 0
+    assert plan_ahead(grown(3, 5000)) == 0
+    assert plan_ahead(plan_mailbox(replace(kept(), failed=(2,)), listed(messages=4))) == 0
+    assert plan_ahead(plan_mailbox(replace(kept(), complete=False), listed(messages=4))) == 0
