@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 
@@ -32,6 +33,7 @@ from vault.slots import (
     write_key_file,
 )
 from vault.stores.base import FullStore, ReadStore, WriteStore
+from vault.together import together
 
 VAULT_FILE = ObjectName("vault.json")
 _VAULT_ID = re.compile(r"[0-9a-f]{32}")
@@ -93,7 +95,10 @@ def unlock(store: ReadStore, secret: Secret) -> KeyRing:
 
     A damaged or missing vault file keeps nobody from reading: what it says is used only where it is believed.
     """
-    files, slots = _vault_files(store), _slots(store)
+    with ThreadPoolExecutor(1) as aside:
+        reading = aside.submit(_vault_files, store)
+        slots = _slots(store)
+        files = reading.result()
     if not slots and not any(files.values()):
         raise _no_vault(store, damaged=bool(files))
     ring = _ring(store, files, slots, secret)
@@ -270,12 +275,9 @@ def _full(ring: KeyRing) -> KeyRing:
 
 
 def _slots(store: ReadStore) -> list[Slot]:
-    slots = []
-    for info in store.list("keys/"):
-        slot = read_slot(info.name, store.get(info.name))
-        if slot:
-            slots.append(slot)
-    return slots
+    names = [info.name for info in store.list("keys/")]
+    found = together(lambda name: read_slot(name, store.get(name)), names)
+    return [slot for slot in found if slot]
 
 
 def read_slot(name: ObjectName, data: bytes) -> Slot | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,6 +43,7 @@ from vault.records import (
 )
 from vault.seal import new_header
 from vault.stores.base import ObjectInfo, WriteStore
+from vault.together import together
 from vault.tombstones import GRACE, read_graveyard
 from vault.uses import encode_uses, learn_uses
 from vault.vault import Vault
@@ -82,7 +84,10 @@ class VaultWriter:
     def __init__(
         self, vault: Vault, store: WriteStore, *, clock: Clock, tool: str = "", limits: PackLimits | None = None
     ) -> None:
-        refuse_doubtful(store, vault.ring)
+        with ThreadPoolExecutor(1) as aside:
+            reading = aside.submit(read_graveyard, store, vault.ring)
+            refuse_doubtful(store, vault.ring)
+            graves = reading.result()
         self._vault = vault
         self._store = store
         self._clock = clock
@@ -96,7 +101,6 @@ class VaultWriter:
         self._uses: dict[BlobId, tuple[BlobId, ...]] = {}
         self._meta: dict[BlobId, bytes] = {}
         self._meta_octets = 0
-        graves = read_graveyard(store, vault.ring)
         vault.refresh()
         self._known_stones = graves.names
         self._based_on = vault.index.objects()
@@ -225,25 +229,25 @@ class VaultWriter:
             return []
         # The time of the look, so that a snapshot that came long after it can be told (Standing.late).
         moment = self._clock.now()
-        self._look(None)
-        made = [self._write_snapshot(draft, moment) for draft in drafts]
-        self._look(snapshot_name(made[-1].account_id, made[-1].id))
+        self._look([])
+        made = together(lambda draft: self._write_snapshot(draft, moment), drafts)
+        self._look([snapshot_name(one.account_id, one.id) for one in made])
         return made
 
-    def _look(self, written: ObjectName | None) -> None:
+    def _look(self, written: Sequence[ObjectName]) -> None:
         """See whether maintenance has left alone what the run relies on, before snapshots or once they are `written`.
 
         Tombstones first: what they no longer tell, because all of it is gone, the index no longer names either.
         """
         stones = [info for info in self._store.list("tombstones/") if info.name not in self._known_stones]
         vanished = self._based_on - {info.name for info in self._store.list("index/")}
-        if vanished or (stones and not self._young(stones, written or self._write_nothing())):
-            raise Overtaken(committed=written is not None)
+        if vanished or (stones and not self._young(stones, written or [self._write_nothing()])):
+            raise Overtaken(committed=bool(written))
 
-    def _young(self, stones: Sequence[ObjectInfo], written: ObjectName) -> bool:
-        """Say whether tombstones were young when an object was written. It was after we saw them, or is a snapshot."""
+    def _young(self, stones: Sequence[ObjectInfo], written: Sequence[ObjectName]) -> bool:
+        """Say whether tombstones were young when the last of these was written: after we saw them, or snapshots."""
         try:
-            now = self._store.stat(written).modified
+            now = max(self._store.stat(name).modified for name in written)
         except ObjectMissing:
             return False  # it came and went
         return all(now - stone.modified <= GRACE / 2 for stone in stones)
@@ -299,7 +303,8 @@ class VaultWriter:
 
 def _vanished(vault: Vault) -> frozenset[ObjectName]:
     """Compare the index with a listing: what it promises must be there, or new mail would be filed under nothing."""
-    listed = {info.name: info.size for prefix in ("packs/", "meta/") for info in vault.store.list(prefix)}
+    found = together(lambda prefix: list(vault.store.list(prefix)), ("packs/", "meta/"))
+    listed = {info.name: info.size for infos in found for info in infos}
     return frozenset(name for name, size in vault.index.packs() if listed.get(name) != size)
 
 

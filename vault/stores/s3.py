@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -49,6 +49,8 @@ ResultT = TypeVar("ResultT")
 _log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 600.0
+SENT_AT_ONCE = 256 << 10
+"""Octets."""
 _OVERLOADED = {500, 502, 503, 504, 429}
 _OVERLOADED_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "BadDigest"}
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
@@ -263,7 +265,9 @@ class S3Store:
         session = boto3.session.Session(
             own.access_key, own.secret_key, region_name=place.region, profile_name=own.profile
         )
-        return session.client("s3", endpoint_url=place.endpoint_url, config=config)
+        client = session.client("s3", endpoint_url=place.endpoint_url, config=config)
+        client.meta.events.register_last("before-call.s3", _send_small_at_once)
+        return client
 
     def _try(self, deed: str, call: Callable[[], ResultT]) -> ResultT:
         """Call, and call again while the store is overloaded or out of reach, for as long as patience lasts."""
@@ -326,6 +330,16 @@ class S3Store:
             if matches:
                 return kind(f"{what}: {reason}", hint=hint)
         return StoreError(f"{what}: {answer}", hint="check the vault's URL and the store")
+
+
+def _send_small_at_once(params: dict[str, Any], **_: object) -> None:
+    """Ask the store only of what is large whether it wants it (Expect: 100-continue): it costs a round trip."""
+    body = params.get("body")
+    if isinstance(body, BytesIO):
+        size = body.seek(0, SEEK_END)
+        body.seek(0)
+        if size <= SENT_AT_ONCE:
+            params["headers"].pop("Expect", None)
 
 
 _CHECK = "run `restante check`"
