@@ -230,7 +230,13 @@ class VaultWriter:
         # The time of the look, so that a snapshot that came long after it can be told (Standing.late).
         moment = self._clock.now()
         self._look([])
-        made = together(lambda draft: self._write_snapshot(draft, moment), drafts)
+
+        def write(draft: SnapshotDraft) -> Snapshot:
+            return self._write_snapshot(draft, moment)
+
+        # Of one account, each must name the one before.
+        apart = len({draft.account for draft in drafts}) == len(drafts)
+        made = together(write, drafts) if apart else [write(draft) for draft in drafts]
         self._look([snapshot_name(one.account_id, one.id) for one in made])
         return made
 

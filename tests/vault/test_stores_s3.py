@@ -23,6 +23,7 @@ from vault.errors import ObjectCutShort, ObjectMissing, StoreError, StoreUnavail
 from vault.ids import ObjectName
 from vault.stores import open_store
 from vault.stores.base import FullStore
+from vault.stores.s3 import SENT_AT_ONCE
 
 A = ObjectName("packs/ab/abcd")
 PATIENCE = 1.5
@@ -156,6 +157,14 @@ def every_call(store: FullStore) -> list[Callable[[], object]]:
         lambda: list(store.list()),
         lambda: store.delete(A),
     ]
+
+
+def test_only_of_what_is_large_the_store_is_asked_first_whether_it_wants_it(stub: Stub) -> None:
+    store = stub.store()
+    for size in (0, SENT_AT_ONCE, SENT_AT_ONCE + 1):
+        store.put(A, bytes(size))
+    assert [len(asked.body) for asked in stub.asked] == [0, SENT_AT_ONCE, SENT_AT_ONCE + 1]
+    assert [asked.headers.get("Expect") for asked in stub.asked] == [None, None, "100-continue"]
 
 
 # Overload.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -13,11 +14,12 @@ from tests.corpus import MESSAGES, base64_lines, mail_with, octets, plain_mail
 from tests.faults import MemoryStore
 from vault import pack, packer, seal, writer
 from vault.clock import SystemClock
-from vault.errors import Damage, StoreUnavailable
+from vault.errors import Damage, Overtaken, StoreUnavailable
 from vault.ids import ObjectName
 from vault.keyring import init_vault
 from vault.packer import PackLimits, Share
 from vault.slots import Passphrase
+from vault.tombstones import GRACE
 from vault.vault import Vault, open_vault
 from vault.writer import SnapshotDraft, VaultWriter
 
@@ -139,6 +141,64 @@ def test_each_snapshot_names_the_one_before(store: MemoryStore, vault: Vault, se
     assert made[0].previous == ""
     assert len({s.previous for s in made}) == 3
     assert [s.messages for s in open_vault(store, secret).snapshots("anna")] == [0, 1, 2]
+
+
+def drafts(one: VaultWriter, *accounts: str) -> list[SnapshotDraft]:
+    """Snapshots of accounts that hold nothing."""
+    tree = one.add_meta(b"{}")
+    one.flush()
+    return [SnapshotDraft(account, "complete", tree, 0, 0, 0) for account in accounts]
+
+
+class MeetingStore(MemoryStore):
+    """Takes a snapshot only while another one is being written."""
+
+    def __init__(self, objects: dict[ObjectName, bytes]) -> None:
+        super().__init__(objects)
+        self.meeting = threading.Barrier(2)
+
+    def put(self, name: ObjectName, data: bytes, **options: object) -> None:
+        if name.startswith("snapshots/"):
+            self.meeting.wait(10)
+        super().put(name, data)
+
+
+def test_snapshots_of_several_accounts_are_written_side_by_side(store: MemoryStore, secret: Passphrase) -> None:
+    meeting = MeetingStore(store.objects)
+    one = VaultWriter(open_vault(meeting, secret), meeting, clock=SystemClock())
+    made = one.write_snapshots(drafts(one, "anna", "bert"))
+    one.close()
+    assert [s.account for s in made] == ["anna", "bert"]
+    assert {s.id for s in open_vault(meeting, secret).snapshots()} == {s.id for s in made}
+
+
+def test_snapshots_of_one_account_stay_in_a_chain_even_if_they_come_at_once(
+    store: MemoryStore, vault: Vault, secret: Passphrase
+) -> None:
+    one = VaultWriter(vault, store, clock=SystemClock())
+    one.write_snapshots(drafts(one, "anna", "anna", "anna"))
+    one.close()
+    assert [s.sequence for s in open_vault(store, secret).snapshots("anna")] == [1, 2, 3]
+
+
+class DawdlingStore(MemoryStore):
+    """Where the first snapshot comes long after the others, and a prune has condemned something meanwhile."""
+
+    def put(self, name: ObjectName, data: bytes, **options: object) -> None:
+        super().put(name, data)
+        if name.startswith("snapshots/"):
+            tombstone = ObjectName("tombstones/20261124T000000Z-00000000")
+            first = tombstone not in self.objects
+            super().put(tombstone, b"not read by a writer that only looks")
+            self._times[name] = self._times[tombstone] + (GRACE if first else timedelta())
+
+
+def test_the_last_of_many_snapshots_tells_whether_the_run_dawdled(store: MemoryStore, secret: Passphrase) -> None:
+    dawdling = DawdlingStore(store.objects)
+    one = VaultWriter(open_vault(dawdling, secret), dawdling, clock=SystemClock())
+    with pytest.raises(Overtaken):
+        one.write_snapshots(drafts(one, "anna", "bert", "carl"))
+    one.close()
 
 
 def test_the_stored_octets_of_an_account_add_up(store: MemoryStore, vault: Vault) -> None:
