@@ -19,6 +19,7 @@ BATCH_OCTETS = 8 << 20
 BATCH_MESSAGES = 200
 _WHAT = "reading messages"
 _FAILED_IN_A_ROW = 20
+_BODY_ALONE = re.compile(rb"\* \d+ FETCH \(UID (\d{1,9}) BODY\[\] \{\d+\}\r\n\)")
 _QUOTED_BODY = re.compile(rb'BODY\[\](?:<0>)? +"', re.IGNORECASE)
 
 
@@ -101,6 +102,8 @@ def _read(wire: Wire, under_way: deque[_Batch]) -> Generator[Fetched, None, Stat
 
 def _body(response: Response) -> Fetched | None:
     """Take the message out of a FETCH response; None where it holds none (flags that somebody changed, a NIL)."""
+    if match := _BODY_ALONE.fullmatch(response.text):
+        return Fetched(int(match[1]), response.literals[0])  # as asked for; a tenth of the time that tokens take
     attributes = fetch_attributes(response) or {}
     octets, uid = attributes.get(b"BODY[]"), uid_of(attributes)
     if not uid or not isinstance(octets, bytes):

@@ -33,13 +33,18 @@ class RawEntry(NamedTuple):
 
 def describe(blob: BlobId, literals: Sequence[bytes]) -> RawEntry:
     """Return what a catalogue says of a message, from the literal parts of its recipe."""
-    header = literals[0][:_HEADER_LIMIT] if literals else b""
-    end = re.search(rb"\r?\n\r?\n", header)
     found: dict[bytes, bytes] = {}
-    for match in _FIELD.finditer(header[: end.end()] if end else header):
+    for match in _FIELD.finditer(_header(literals[0]) if literals else b""):
         found.setdefault(match[1].lower(), _FOLD.sub(b"", match[2]).strip()[:_VALUE_LIMIT])
     values = [found.get(name, b"") for name in _ORDER]
     return RawEntry(blob, (*values, b"\0".join(_attachments(literals))))
+
+
+def _header(octets: bytes) -> bytes:
+    """Return what stands before the first empty line, as far as we look."""
+    end = octets.find(b"\n\r\n", 0, _HEADER_LIMIT)
+    bare = octets.find(b"\n\n", 0, end if end >= 0 else _HEADER_LIMIT)
+    return octets[: next((found for found in (bare, end) if found >= 0), _HEADER_LIMIT)]
 
 
 def _attachments(literals: Iterable[bytes]) -> list[bytes]:
