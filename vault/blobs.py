@@ -18,7 +18,7 @@ from vault.recipe import PLAIN, rebuild
 from vault.shelf import Shelf
 from vault.stores.base import ReadStore
 
-_CACHE_OCTETS = 32 << 20
+_CACHE_OCTETS, _PIECES_OCTETS, _SMALL_PIECE = 24 << 20, 8 << 20, 32 << 10
 _AHEAD_GROUPS, _AHEAD_OCTETS, _READERS = 16, 2 << 20, 8
 _TOGETHER, _TOGETHER_OCTETS = 32, 512 << 10
 
@@ -35,6 +35,7 @@ class BlobReader:
         self._index = index
         self._lock = threading.Lock()
         self._blocks = Shelf(_CACHE_OCTETS)
+        self._pieces = Shelf(_PIECES_OCTETS)
         self._keys: dict[SessionId, BlockKey] = {}
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
 
@@ -70,12 +71,16 @@ class BlobReader:
         raise Damage(f"{place.object_name} holds other content than it should", object_name=place.object_name)
 
     def _piece(self, piece: BlobId) -> bytes:
+        """Return a piece, not proved yet. Small ones are kept: a letterhead's logo comes with thousands of mails."""
+        return self._pieces.get(piece, lambda: self._any_piece(piece), at_most=_SMALL_PIECE)
+
+    def _any_piece(self, piece: BlobId) -> bytes:
         """Return what the newest copy holds; where that can't be had, what any other does."""
         for place in self._index.locate(piece)[:1]:
             with suppress(Damage):
                 stored = self._stored(place)
                 if stored[:1] == PLAIN:
-                    return stored[1:]
+                    return bytes(stored[1:])
         return self.read(piece, b"piece")
 
     def read_ahead(self, wanted: Iterable[Wanted], kind: bytes) -> Iterator[tuple[BlobId, bytes | Damage]]:
@@ -132,8 +137,8 @@ class BlobReader:
             raise Damage(f"{place.object_name}: no index knows its session key", object_name=place.object_name)
         return block_key(ring.vault_id, "P", session.id, ring.open_session(session, place.object_name))
 
-    def _stored(self, place: Location) -> bytes:
-        stored = self.block(place)[place.start : place.start + place.length]
+    def _stored(self, place: Location) -> memoryview:
+        stored = memoryview(self.block(place))[place.start : place.start + place.length]
         if len(stored) != place.length:
             raise Damage(f"{place.object_name}: a blob runs past its block", object_name=place.object_name)
         return stored

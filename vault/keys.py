@@ -107,7 +107,7 @@ class KeyRing:
         }
         object.__setattr__(self, "_id_keys", keys)
 
-    def blob_id(self, kind: bytes, content: bytes) -> BlobId:
+    def blob_id(self, kind: bytes, content: bytes | memoryview) -> BlobId:
         """Return the id of content of a kind: b"message", b"piece" or b"meta"."""
         return BlobId(keyed_hash(self._id_keys[kind], content))
 

@@ -262,9 +262,9 @@ class Packer:
 
 def _verify(ring: KeyRing, plain: bytes, group: Sequence[StoredBlob]) -> None:
     """Recompute what each blob must hash to: a bit flip in RAM must not become a hollow backup."""
-    at = 0
+    at, view = 0, memoryview(plain)
     for blob in group:
-        stored = plain[at : at + len(blob.stored)]
+        stored = view[at : at + len(blob.stored)]
         at += len(stored)
         if blob.digest:
             sound = hashlib.blake2b(stored, digest_size=16).digest() == blob.digest

@@ -217,14 +217,14 @@ def decode_recipe(stored: bytes) -> list[Stored]:
     ]
 
 
-def rebuild(stored: bytes, read: Callable[[BlobId], bytes]) -> bytes:
+def rebuild(stored: bytes | memoryview, read: Callable[[BlobId], bytes]) -> bytes:
     """Return the content of a stored form; `read` gives the content of each blob it names. Raises ColumnError."""
     if stored[:1] == PLAIN:
-        return stored[1:]
+        return bytes(stored[1:])
     if stored[:1] != RECIPE:
         raise ColumnError("neither plain nor a recipe")
     whole = BytesIO()  # hands its octets out without another copy, which a bytearray does not
-    for part in decode_recipe(stored):
+    for part in decode_recipe(bytes(stored)):
         if part.blob is None:
             whole.write(part.inline)
         else:

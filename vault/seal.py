@@ -102,6 +102,6 @@ def open_object(secret: bytes, vault_id: bytes, kind: Kind, name: str, data: byt
     return decompress(decrypt(key, 0, data[HEADER_SIZE:], header.encode() + vault_id + name.encode(), name), name)
 
 
-def keyed_hash(key: bytes, data: bytes, size: int = 16) -> bytes:
+def keyed_hash(key: bytes, data: bytes | memoryview, size: int = 16) -> bytes:
     """Return the first octets of the data's BLAKE3 under a key of 32 octets."""
     return blake3(data, key=key).digest(length=size)

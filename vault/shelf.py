@@ -17,10 +17,11 @@ class Shelf:
         self._kept: OrderedDict[Hashable, Future[bytes]] = OrderedDict()
         self._octets = 0
 
-    def get(self, key: Hashable, load: Callable[[], bytes], *, longer_than: int = 0) -> bytes:
+    def get(self, key: Hashable, load: Callable[[], bytes], *, longer_than: int = 0, at_most: int = 1 << 62) -> bytes:
         """Return what is kept under a key, or load it; who comes while it is being loaded waits for it.
 
-        What is not longer than `longer_than`, because it was asked for whole, takes no place afterwards.
+        What is not longer than `longer_than`, because it was asked for whole, takes no place afterwards, nor what is
+        longer than `at_most`, which would push out too much.
         """
         with self._lock:
             future = self._kept.get(key)
@@ -29,10 +30,10 @@ class Shelf:
                 future = self._kept[key] = Future()
             self._kept.move_to_end(key)
         if mine:
-            self._fill(key, future, load, longer_than)
+            self._fill(key, future, load, range(longer_than + 1, at_most + 1))
         return future.result()
 
-    def _fill(self, key: Hashable, future: Future[bytes], load: Callable[[], bytes], longer_than: int) -> None:
+    def _fill(self, key: Hashable, future: Future[bytes], load: Callable[[], bytes], kept: range) -> None:
         try:
             octets = load()
         except BaseException as error:  # noqa: BLE001 handed to whoever waits
@@ -42,7 +43,7 @@ class Shelf:
             return
         future.set_result(octets)
         with self._lock:
-            if len(octets) <= longer_than:
+            if len(octets) not in kept:
                 del self._kept[key]
                 return
             self._octets += len(octets)
