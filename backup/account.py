@@ -227,8 +227,9 @@ class AccountRun:
             self._allowance,
             stopped=self._stop.is_set,
         )
-        helpers = [self._new_session() for _ in range(plan_connections(changed, self._connections) - 1)]
-        read_mailboxes(main, helpers, Work(changed), partial(self._open, reading), checkpoint)
+        connections = plan_connections(changed, self._connections)
+        helpers = [self._new_session() for _ in range(connections - 1)]
+        read_mailboxes(main, helpers, Work(changed, connections), partial(self._open, reading), checkpoint)
 
     @property
     def _connections(self) -> int:
