@@ -153,10 +153,12 @@ class Session:
     def prepare(self, openings: Sequence[Opening]) -> None:
         """Open mailboxes for reading in one breath, so that `examine` of each costs no round trip.
 
-        What it tells is then as old as this. Whatever it does not tell is asked of the mailbox after opening it again.
+        What it tells is then as old as this. Whatever it does not tell is asked of the mailbox after opening it again;
+        so this is for servers with QRESYNC alone. GNU's imap4d gives a mailbox another UIDVALIDITY at each EXAMINE
+        until somebody has written to it.
         """
         self._prepared.clear()
-        if not self.profile.reads_ahead or len(openings) < 2:
+        if not (self.has_qresync and self.profile.reads_ahead) or len(openings) < 2:
             return
         # A literal that must wait for an invitation would mix up the answers.
         plain = [one for one in openings if quoted(one.raw) or len(one.raw) <= self._wire.literal_limit]

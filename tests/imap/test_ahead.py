@@ -227,7 +227,13 @@ def test_a_mailbox_refused_in_a_breath_spoils_no_other() -> None:
 
 def test_names_that_only_a_literal_can_say_are_opened_one_by_one_where_it_must_be_invited() -> None:
     names = [b"p\xc3\xa9", b"q\xc3\xa9", b"r"]
-    with scripted_session(ordinary(b"1:3"), capabilities=b"IMAP4rev1") as (session, server):
+    with scripted_session(ordinary(b"1:3"), capabilities=b"IMAP4rev1 ENABLE QRESYNC") as (session, server):
         session.prepare([Opening(raw) for raw in names])
         assert server.commands("EXAMINE")[1:] == ['EXAMINE "r"']
         assert [session.examine(raw).exists for raw in names] == [3, 3, 3]
+
+
+def test_no_mailbox_is_opened_twice_where_the_server_may_number_it_anew_each_time() -> None:
+    with scripted_session(ordinary(b"1:3"), capabilities=b"IMAP4rev1 ENABLE CONDSTORE") as (session, server):
+        session.prepare([Opening(b"A", None, 1), Opening(b"B", None, 1)])
+        assert len(server.commands("EXAMINE")) == 1
