@@ -227,9 +227,8 @@ class AccountRun:
             self._allowance,
             stopped=self._stop.is_set,
         )
-        connections = plan_connections(changed, self._connections)
-        helpers = [self._new_session() for _ in range(connections - 1)]
-        read_mailboxes(main, helpers, Work(changed, connections), partial(self._open, reading), checkpoint)
+        helpers = [self._new_session() for _ in range(plan_connections(changed, self._connections) - 1)]
+        read_mailboxes(main, helpers, Work(changed), partial(self._open, reading), checkpoint)
 
     @property
     def _connections(self) -> int:

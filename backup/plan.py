@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import accumulate
 from typing import Literal
 
-from imap.model import ListedMailbox, MailboxStatus, NamespaceKind, Opened, Opening
+from imap.model import ListedMailbox, MailboxStatus, NamespaceKind, Opened
 from vault.model import Mailbox, Tree
 
 Action = Literal["keep", "name only", "read all", "catch up", "unreadable"]
@@ -133,8 +132,6 @@ def _listing_alarms(before: Iterable[Mailbox], gone: Sequence[Mailbox], plans: S
 
 
 _MANY_MAILBOXES = 8
-_MAILBOXES_IN_A_BREATH = 8
-_MESSAGES_IN_A_BREATH = 500
 _MANY_MESSAGES = 200
 
 
@@ -152,27 +149,6 @@ def plan_ahead(plan: MailboxPlan) -> int:
     if not 0 < lacks(plan) <= WINDOW or (before and (before.failed or not before.complete)):
         return 0
     return max(1, before.uidnext) if before else 1
-
-
-def plan_opening(plan: MailboxPlan) -> Opening:
-    """Say how to open a mailbox: with what is known of it, and asking for what it lacks."""
-    before = plan.before if plan.action == "catch up" else None
-    known = (before.uidvalidity, before.highestmodseq) if before and before.highestmodseq else None
-    return Opening(plan.listed.raw, known, plan_ahead(plan))
-
-
-def plan_breath(left: Sequence[MailboxPlan], connections: int) -> int:
-    """Say how many of the mailboxes left one connection should open in one breath, so that others get their share."""
-    share = min(-(-len(left) // connections), _MAILBOXES_IN_A_BREATH)
-    messages = accumulate(lacks(plan) for plan in left[:share])
-    return max(1, sum(1 for count in messages if count <= _MESSAGES_IN_A_BREATH))
-
-
-def tells_all(opening: Opening, plan: MailboxPlan, *, qresync: bool) -> bool:
-    """Whether the opening alone will tell what is new, gone and changed, so that nothing else need be asked."""
-    if plan.action == "catch up" and not (qresync and opening.known):
-        return False
-    return bool(opening.ahead) or not lacks(plan)
 
 
 def lacks(plan: MailboxPlan) -> int:

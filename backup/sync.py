@@ -9,18 +9,7 @@ from backup.budget import Allowance
 from backup.draft import MailboxDraft
 from backup.links import Links
 from backup.patience import Interrupted
-from backup.plan import (
-    HIGHEST_UID,
-    WINDOW,
-    MailboxPlan,
-    Ranges,
-    expand,
-    plan_catch_up,
-    plan_opening,
-    subtract,
-    tells_all,
-    windows,
-)
+from backup.plan import HIGHEST_UID, WINDOW, Ranges, expand, plan_ahead, plan_catch_up, subtract, windows
 from imap.model import GONE, Facts, Opened
 from imap.source import SourceSession
 from vault.clock import Progress
@@ -54,18 +43,12 @@ class Reading:
     stopped: Callable[[], bool]
 
 
-def prepare(session: SourceSession, plans: Sequence[MailboxPlan]) -> None:
-    """Open mailboxes in one breath where the opening tells all: what it says waits for `open_mailbox`."""
-    openings = [(plan_opening(plan), plan) for plan in plans]
-    session.prepare([one for one, plan in openings if tells_all(one, plan, qresync=session.has_qresync)])
-
-
 def open_mailbox(session: SourceSession, draft: MailboxDraft) -> list[Ranges]:
     """Open a mailbox, note what is gone or re-flagged, and return windows of UIDs to read, newest first."""
     plan = draft.plan
     before = plan.before if plan.action == "catch up" else None
-    raw, known, ahead = plan_opening(plan)
-    opened = session.examine(raw, known=known, ahead=ahead)
+    known = (before.uidvalidity, before.highestmodseq) if before and before.highestmodseq else None
+    opened = session.examine(plan.listed.raw, known=known, ahead=plan_ahead(plan))
     if before and opened.uidvalidity != before.uidvalidity:
         draft.problem("UIDVALIDITY changed while the account was read")
         draft.open(opened, start_over=True)

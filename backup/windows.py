@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from backup.draft import MailboxDraft
 from backup.patience import PatientSession
-from backup.plan import MailboxPlan, plan_breath
-from backup.sync import WindowReader, prepare
+from backup.plan import MailboxPlan
+from backup.sync import WindowReader
 from imap.errors import ImapError, LoginRefused
 
 Checkpoint = Callable[[], None]
@@ -21,53 +21,36 @@ Opener = Callable[[PatientSession, MailboxPlan], Sequence[WindowReader]]
 class Work:
     """What is left to do, the most urgent first: mailboxes to open, and what is to be read of those that are open."""
 
-    def __init__(self, plans: Iterable[MailboxPlan], connections: int = 1) -> None:
-        self._plans = list(plans)
-        self._windows: deque[WindowReader] = deque()
-        self._connections = connections
+    def __init__(self, plans: Iterable[MailboxPlan]) -> None:
+        self._left: deque[MailboxPlan | WindowReader] = deque(plans)
         self._opening = 0
         self._over = False
         self._changed = threading.Condition()
 
-    def take(self) -> WindowReader | list[MailboxPlan] | None:
-        """Take the next, mailboxes several at a time; who does says `opened` of each, or gives it back.
-
-        Waits while mailboxes that others have taken may bring more. None where nothing is left.
-        """
+    def take(self) -> MailboxPlan | WindowReader | None:
+        """Take the next; wait while a mailbox that is being opened may bring more. None where nothing is left."""
         with self._changed:
-            while not (self._windows or self._plans) and self._opening:
+            while not self._left and self._opening:
                 self._changed.wait()
-            if self._windows:
-                return self._windows.popleft()
-            if not self._plans:
+            if not self._left:
                 return None
-            count = plan_breath(self._plans, self._connections)
-            taken, self._plans = self._plans[:count], self._plans[count:]
-            self._opening += count
-            return taken
+            item = self._left.popleft()
+            self._opening += isinstance(item, MailboxPlan)
+            return item
 
     def opened(self, windows: Sequence[WindowReader]) -> None:
-        """Note that a mailbox is open, or never will be; add what others may read of it."""
+        """Note that a mailbox that was taken is open, or never will be; add what others may read of it."""
         with self._changed:
             self._opening -= 1
             if not self._over:
-                self._windows.extend(windows)
-            self._changed.notify_all()
-
-    def give_back(self, unread: Sequence[MailboxPlan]) -> None:
-        """Let others have mailboxes that were taken and not begun."""
-        with self._changed:
-            self._opening -= len(unread)
-            if not self._over:
-                self._plans = [*unread, *self._plans]
+                self._left.extendleft(reversed(windows))
             self._changed.notify_all()
 
     def abandon(self) -> None:
         """Let nobody take any more."""
         with self._changed:
             self._over = True
-            self._plans.clear()
-            self._windows.clear()
+            self._left.clear()
             self._changed.notify_all()
 
 
@@ -125,31 +108,12 @@ def _drain(session: PatientSession, work: Work, opener: Opener, checkpoint: Chec
         if isinstance(item, WindowReader):
             read_window(session, item)
         else:
-            _read_mailboxes(session, item, work, opener, checkpoint)
+            _read_mailbox(session, item, work, opener)
         checkpoint()
 
 
-def _read_mailboxes(
-    session: PatientSession, plans: Sequence[MailboxPlan], work: Work, opener: Opener, checkpoint: Checkpoint
-) -> None:
-    """Open mailboxes and read the newest messages of each; leave the rest to whoever comes."""
-    unread = deque(plans)
-    try:
-        _prepare(session, plans)
-        while unread:
-            _read_mailbox(session, unread.popleft(), work, opener)
-            checkpoint()
-    finally:
-        work.give_back(list(unread))
-
-
-def _prepare(session: PatientSession, plans: Sequence[MailboxPlan]) -> None:
-    """Open mailboxes in one breath; where the connection breaks at that, they are opened one by one."""
-    tries = deque((plans,))
-    session.run(lambda opened: prepare(opened, tries.pop()) if tries else None)
-
-
 def _read_mailbox(session: PatientSession, plan: MailboxPlan, work: Work, opener: Opener) -> None:
+    """Open a mailbox and read its newest messages; leave the rest to whoever comes."""
     windows: Sequence[WindowReader] = ()
     try:
         windows = opener(session, plan)

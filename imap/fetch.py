@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from imap.errors import Throttled
@@ -33,27 +33,14 @@ class _Batch:
         self.missing = dict.fromkeys(self.uids)
 
 
-Hear = Callable[[], None]
-
-
-def messages(
-    wire: Wire,
-    wanted: Sequence[int],
-    *,
-    sizes: Mapping[int, int] | None,
-    at_once: int,
-    begin: Callable[[], Hear | None] = lambda: None,
-) -> Iterator[Fetched]:
+def messages(wire: Wire, wanted: Sequence[int], *, sizes: Mapping[int, int] | None, at_once: int) -> Iterator[Fetched]:
     """Yield each message once: its octets; or None and why, where the server would not give it when asked alone.
-
-    `begin` may send a command before the first, in the same breath; what it returns hears the answer to that.
 
     In the order the server answers, that is as asked; what needed a second try comes last. Raises ConnectionLost after
     all that came whole has been handed out, so the first UID not seen is the one the connection died on.
     """
     again: list[int] = []
-    if wanted:
-        yield from _pipelined(wire, _batches(wanted, sizes or {}), at_once, again, begin())
+    yield from _pipelined(wire, _batches(wanted, sizes or {}), at_once, again)
     if again:
         yield from _second_try(wire, again)
 
@@ -71,9 +58,7 @@ def _batches(wanted: Sequence[int], sizes: Mapping[int, int]) -> Iterator[Sequen
         yield window[start:]
 
 
-def _pipelined(
-    wire: Wire, batches: Iterator[Sequence[int]], at_once: int, again: list[int], hear: Hear | None
-) -> Iterator[Fetched]:
+def _pipelined(wire: Wire, batches: Iterator[Sequence[int]], at_once: int, again: list[int]) -> Iterator[Fetched]:
     """Keep `at_once` commands under way; put the UIDs that got no body into `again`."""
     under_way: deque[_Batch] = deque()
     wire.hold()
@@ -83,9 +68,6 @@ def _pipelined(
                 under_way.append(_begin(wire, uids))
             if not under_way:
                 return
-            if hear is not None:
-                hear()
-                hear = None
             status = yield from _read(wire, under_way)
             batch = under_way.popleft()
             again.extend(batch.missing)

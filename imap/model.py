@@ -96,14 +96,6 @@ class Opened:
     cut_to: int = 0
 
 
-class Opening(NamedTuple):
-    """How a mailbox will be opened: as `examine` of a session takes it."""
-
-    raw: bytes
-    known: tuple[int, int] | None = None
-    ahead: int = 0
-
-
 class Facts(NamedTuple):
     """What FETCH says of a message without its body; `size` is a hint only (some servers lie).
 

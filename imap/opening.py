@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from imap.arguments import Part, astring
 from imap.model import Facts, Opened
@@ -12,10 +12,8 @@ from imap.sets import Range, parse_ranges
 from imap.tokens import Response, fetch_attributes, kind_of, number, parse_status, tokens
 from imap.wire import Wire
 
-Hear = Callable[[], tuple[Opened, dict[int, Facts] | None]]
 
-
-def begin_opening(
+def open_mailbox(
     wire: Wire,
     verb: bytes,
     raw: bytes,
@@ -25,32 +23,27 @@ def begin_opening(
     known: tuple[int, int] | None,
     ahead: int = 0,
     server_id: bytes = b"",
-) -> Hear:
-    """Begin to open a mailbox; return what hears the answer, which other commands may be sent before (RFC 9051 §5.5).
+) -> tuple[Opened, dict[int, Facts] | None]:
+    """Open a mailbox. `known` is (UIDVALIDITY, mod-sequence) for QRESYNC; the rest must have been enabled before.
 
-    `known` is (UIDVALIDITY, mod-sequence) for QRESYNC; the rest must have been enabled before. With `ahead` the facts
-    of all messages from that UID on are asked for in the same breath; they are None where the server would not tell
-    them. Hearing raises Refused when the mailbox is gone or not ours to open.
+    With `ahead` the facts of all messages from that UID on are asked for in the same breath (RFC 9051 §5.5); None where
+    the server would not tell them. Raises Refused when the mailbox is gone or not ours to open.
     """
     parts: list[Part] = [verb + b" ", astring(raw)]
     if known is not None:
         parts.append(b" (QRESYNC (%d %d))" % known)
     elif condstore:
         parts.append(b" (CONDSTORE)")
+    wire.exists = 0
     what = f"opening {name}"
     tag = wire.start(*parts, what=what)
     behind = ask_facts_from(wire, ahead, server_id) if ahead else None
-
-    def hear() -> tuple[Opened, dict[int, Facts] | None]:
-        wire.exists = 0
-        responses, status = wire.collect(tag, what=what)
-        # Where the opening is refused, this is about no mailbox, or about the one that was open before.
-        facts = facts_from(wire, behind, server_id) if behind else None
-        if not status.ok:
-            raise refusal(status, what)
-        return _opened(responses, known), facts
-
-    return hear
+    responses, status = wire.collect(tag, what=what)
+    # Where the opening is refused, this is about no mailbox, or about the one that was open before.
+    facts = facts_from(wire, behind, server_id) if behind else None
+    if not status.ok:
+        raise refusal(status, what)
+    return _opened(responses, known), facts
 
 
 def _opened(responses: list[Response], known: tuple[int, int] | None) -> Opened:

@@ -26,7 +26,6 @@ from imap.model import (
     NamespaceKind,
     Namespaces,
     Opened,
-    Opening,
 )
 from imap.pace import Pace
 from imap.pop_line import PopLine, connected, log_in
@@ -90,7 +89,6 @@ class PopSession:
     """One logged-in connection, for one thread at a time. Messages have the UIDs that `numbering` gives them."""
 
     has_condstore = False
-    has_qresync = False
     server_id_kind: Literal["UIDL"] = "UIDL"
 
     def __init__(self, line: PopLine, offered: frozenset[str], numbering: Numbering) -> None:
@@ -127,10 +125,6 @@ class PopSession:
         """Return none: POP3 knows of no such things."""
         del raws
         return {}
-
-    def prepare(self, openings: Sequence[Opening]) -> None:
-        """Do nothing: there is one mailbox."""
-        del openings
 
     def examine(self, raw: bytes, *, known: tuple[int, int] | None = None, ahead: int = 0) -> Opened:
         """Open the mailbox."""

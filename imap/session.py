@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from imap import append, fetch, listing, scan
 from imap.ahead import Ahead
-from imap.arguments import Part, astring, quoted
+from imap.arguments import Part, astring
 from imap.belongings import Belongings, belongings, set_metadata, set_rights
 from imap.connect import connect, greeted_capabilities
-from imap.errors import ConnectionLost, ImapError, Refused
+from imap.errors import Refused
 from imap.login import ask_capabilities, log_in
 from imap.model import (
     Appended,
@@ -25,12 +25,11 @@ from imap.model import (
     NamespaceKind,
     Namespaces,
     Opened,
-    Opening,
     Outgoing,
     Quota,
 )
 from imap.names import decode_name
-from imap.opening import begin_opening
+from imap.opening import open_mailbox
 from imap.pace import Pace
 from imap.profiles import Profile, ServerIdKind, choose, to_enable
 from imap.quota import inbox_quotas
@@ -85,9 +84,6 @@ class Session:
         self._wire = wire
         self._uidnext: int | None = None
         self._ahead: Ahead | None = None
-        self._prepared: dict[Opening, tuple[Opened, dict[int, Facts] | None] | ImapError] = {}
-        self._there: bytes | None = None
-        self._uidvalidity = 0
         self._namespaces: Namespaces | None = None
         self._server_id_tried = False
         self._server_id_kind = profile.server_id_kind
@@ -150,29 +146,6 @@ class Session:
         """Give an identifier exactly these rights in a mailbox; return the words of a refusal, or None."""
         return set_rights(self._wire, raw, identifier, rights)
 
-    def prepare(self, openings: Sequence[Opening]) -> None:
-        """Open mailboxes for reading in one breath, so that `examine` of each costs no round trip.
-
-        What it tells is then as old as this. Whatever it does not tell is asked of the mailbox after opening it again;
-        so this is for servers with QRESYNC alone. GNU's imap4d gives a mailbox another UIDVALIDITY at each EXAMINE
-        until somebody has written to it.
-        """
-        self._prepared.clear()
-        if not (self.has_qresync and self.profile.reads_ahead) or len(openings) < 2:
-            return
-        # A literal that must wait for an invitation would mix up the answers.
-        plain = [one for one in openings if quoted(one.raw) or len(one.raw) <= self._wire.literal_limit]
-        begun = [(opening, self._begin(b"EXAMINE", opening)) for opening in plain]
-        self.opened = self._there = None
-        for opening, hear in begun:
-            try:
-                self._prepared[opening] = hear()
-            except Refused as refused:
-                self._prepared[opening] = refused
-                self._there = None
-            else:
-                self._there = opening.raw
-
     def examine(self, raw: bytes, *, known: tuple[int, int] | None = None, ahead: int = 0) -> Opened:
         """Open a mailbox for reading; nothing there changes by it.
 
@@ -181,16 +154,16 @@ class Session:
         commands in one breath, it is asked now, and the first `uids`, and `facts`, cost no round trip.
         Raises Refused when the mailbox is gone.
         """
-        return self._open(b"EXAMINE", Opening(raw, known, ahead))
+        return self._open(b"EXAMINE", raw, known, ahead)
 
     def select(self, raw: bytes) -> Opened:
         """Open a mailbox for changing it. Raises Refused when the mailbox is not there."""
-        return self._open(b"SELECT", Opening(raw))
+        return self._open(b"SELECT", raw, None)
 
     def unselect(self) -> None:
         """Leave the open mailbox as it is, where the server knows UNSELECT (RFC 3691); else it stays open."""
         if self.opened is not None and self.capabilities & {"UNSELECT", "IMAP4REV2"}:
-            self.opened = self._there = None
+            self.opened = None
             self._wire.run(b"UNSELECT", what="leaving the mailbox")
 
     def uids(self, first: int = 1, last: int | None = None) -> Iterator[Range]:
@@ -198,25 +171,21 @@ class Session:
         whole = self._is_whole(first, last)
         if self._ahead and (found := self._ahead.uids(first, last or _ANY, whole=whole)) is not None:
             return iter(found)
-        self._return()
         return scan.uids(self._wire, first, last, self.profile, whole=whole)
 
     def flags(self, first: int = 1, last: int | None = None) -> Iterator[scan.UidFlags]:
         r"""Yield (UID, flags) ascending, flags sorted and without `\Recent`."""
         whole = self._is_whole(first, last)
-        self._return()
         return scan.flags(self._wire, first, last, self.profile, whole=whole)
 
     def flags_changed_since(self, modseq: int) -> list[scan.UidFlags]:
         """Return (UID, flags) of what changed after a mod-sequence, ascending. Needs CONDSTORE."""
-        self._return()
         return scan.changed_since(self._wire, modseq)
 
     def facts(self, uids: Sequence[int]) -> Iterator[Facts]:
         """Yield what is known of messages without their bodies; nothing for a UID the server is silent about."""
         if self._ahead and self._ahead.holds(uids):
             return self._ahead.of(uids)
-        self._return()
         if self._server_id_kind and uids and not self._server_id_tried:
             self._try_server_id(uids[0])
         return scan.facts(self._wire, uids, self._server_id_kind.encode())
@@ -229,12 +198,10 @@ class Session:
         may be given.
         Raises ConnectionLost or Throttled after all that came whole; the first UID not seen is what it happened at.
         """
-        at_once = self.profile.commands_at_once
-        return fetch.messages(self._wire, uids, sizes=sizes, at_once=at_once, begin=self._begin_return)
+        return fetch.messages(self._wire, uids, sizes=sizes, at_once=self.profile.commands_at_once)
 
     def headers(self, uids: Sequence[int]) -> Iterator[Headers]:
         """Yield Message-ID, Date, From and Subject as the server cuts them out, with size and date."""
-        self._return()
         return scan.headers(self._wire, uids)
 
     def create(self, raw: bytes, special_use: str | None = None) -> bool:
@@ -297,54 +264,27 @@ class Session:
     def _is_whole(self, first: int, last: int | None) -> bool:
         return first <= 1 and (last is None or last + 1 >= (self._uidnext or _ANY))
 
-    def _open(self, verb: bytes, opening: Opening) -> Opened:
+    def _open(self, verb: bytes, raw: bytes, known: tuple[int, int] | None, ahead: int = 0) -> Opened:
+        if not self.has_qresync:
+            known = None
+        ahead = ahead if self.profile.reads_ahead else 0
         self.opened = self._ahead = None
-        found = self._prepared.pop(opening, None) if verb == b"EXAMINE" else None
-        if isinstance(found, ImapError):
-            raise found
-        if found is None:
-            self._there = None
-            found = self._begin(verb, opening)()
-            self._there = opening.raw
-        opened, facts = found
-        self.opened, self._uidnext, self._uidvalidity = opening.raw, opened.uidnext, opened.uidvalidity
+        opened, facts = open_mailbox(
+            self._wire,
+            verb,
+            raw,
+            name=decode_name(raw),
+            condstore="CONDSTORE" in self.capabilities and "ENABLE" not in self.capabilities,
+            known=known,
+            ahead=ahead,
+            server_id=self._server_id_kind.encode(),
+        )
+        self.opened, self._uidnext = raw, opened.uidnext
         if facts is not None:
-            self._ahead = Ahead(opening.ahead, facts, opened.exists)
+            self._ahead = Ahead(ahead, facts, opened.exists)
             self._server_id_tried = self._server_id_tried or bool(facts)
         most = self.profile.most_shown
         return replace(opened, cut_to=most) if 0 < most <= opened.exists else opened
-
-    def _begin(self, verb: bytes, opening: Opening) -> Callable[[], tuple[Opened, dict[int, Facts] | None]]:
-        return begin_opening(
-            self._wire,
-            verb,
-            opening.raw,
-            name=decode_name(opening.raw),
-            condstore="CONDSTORE" in self.capabilities and "ENABLE" not in self.capabilities,
-            known=opening.known if self.has_qresync else None,
-            ahead=opening.ahead if self.profile.reads_ahead else 0,
-            server_id=self._server_id_kind.encode(),
-        )
-
-    def _return(self) -> None:
-        """Open the mailbox again where others were opened after it."""
-        if hear := self._begin_return():
-            hear()
-
-    def _begin_return(self) -> Callable[[], None] | None:
-        raw = self.opened
-        if raw is None or raw == self._there:
-            return None
-        self._there = None
-        answer = self._begin(b"EXAMINE", Opening(raw))
-
-        def hear() -> None:
-            if answer()[0].uidvalidity != self._uidvalidity:
-                # Its UIDs name other messages now. Whoever connects again sees that, and will not mix them up.
-                raise ConnectionLost("a mailbox was made anew while it was read")
-            self._there = raw
-
-        return hear
 
     def _try_server_id(self, uid: int) -> None:
         """Ask one message for its id: X-GUID is advertised nowhere, and a wrong guess must not cost a window."""

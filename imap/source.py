@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from imap.belongings import Belongings
-from imap.model import Facts, Fetched, ListedMailbox, NamespaceKind, Namespaces, Opened, Opening
+from imap.model import Facts, Fetched, ListedMailbox, NamespaceKind, Namespaces, Opened
 from imap.profiles import ServerIdKind
 from imap.sets import Range
 
@@ -15,7 +15,6 @@ class SourceSession(Protocol):
     """One logged-in connection with a source: see Session for what each of these means."""
 
     has_condstore: bool
-    has_qresync: bool
     opened: bytes | None
     notes: tuple[str, ...]
     """What the report should say of this server, beyond what became of each message."""
@@ -29,7 +28,6 @@ class SourceSession(Protocol):
     def look(self, also: Collection[NamespaceKind] = ()) -> list[ListedMailbox]: ...
     def namespaces(self) -> Namespaces: ...
     def belongings(self, raws: Sequence[bytes]) -> dict[bytes, Belongings]: ...
-    def prepare(self, openings: Sequence[Opening]) -> None: ...
     def examine(self, raw: bytes, *, known: tuple[int, int] | None = None, ahead: int = 0) -> Opened: ...
     def uids(self, first: int = 1, last: int | None = None) -> Iterator[Range]: ...
     def flags(self, first: int = 1, last: int | None = None) -> Iterator[tuple[int, tuple[str, ...]]]: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,23 +89,6 @@ def test_messages_missing_from_a_short_listing_are_not_called_gone(site: Site) -
     report = backed_up(site, changed)
     assert report.status == "partial"
     assert report.messages >= 9
-
-
-def test_what_is_told_too_short_along_with_the_opening_is_listed_and_read(site: Site) -> None:
-    for before, now in ((0, 9), (9, 12)):
-        changed = rules(now, modseq=40 + now)
-        (whole,) = changed[r"^UID FETCH .*INTERNALDATE"]
-        assert callable(whole)
-
-        def facts(
-            command: str, whole: Callable[[str], Iterator[bytes]] = whole, left: int = before + 2
-        ) -> Iterator[bytes]:
-            for line in whole(command):
-                if b"UID %d " % left not in line:
-                    yield line
-
-        report = backed_up(site, {r"^UID FETCH \d+:\*": [facts], **changed})
-        assert (report.status, report.messages, report.new_messages) == ("complete", now, now - before)
 
 
 def test_a_message_at_which_the_connection_breaks_costs_no_other(site: Site) -> None:

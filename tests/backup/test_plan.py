@@ -12,7 +12,6 @@ from backup.plan import (
     count_alarm,
     expand,
     plan_ahead,
-    plan_breath,
     plan_catch_up,
     plan_connections,
     plan_mailbox,
@@ -174,12 +173,3 @@ def test_messages_are_asked_for_along_with_the_opening_where_they_are_few() -> N
     assert plan_ahead(grown(3, 5000)) == 0
     assert plan_ahead(plan_mailbox(replace(kept(), failed=(2,)), listed(messages=4))) == 0
     assert plan_ahead(plan_mailbox(replace(kept(), complete=False), listed(messages=4))) == 0
-
-
-def test_each_connection_gets_its_share_of_the_mailboxes_and_none_too_much_at_once() -> None:
-    assert plan_breath([reading(messages=3)] * 5, 1) == 5
-    assert plan_breath([reading(messages=3)] * 50, 1) == 8
-    assert plan_breath([reading(messages=3)] * 5, 2) == 3
-    assert plan_breath([reading(messages=3)] * 2, 2) == 1
-    assert plan_breath([reading(messages=200)] * 50, 2) == 2
-    assert plan_breath([reading(messages=100_000)] * 50, 2) == 1

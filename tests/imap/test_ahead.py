@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from imap.errors import ConnectionLost, Refused
-from imap.model import Opening
-from imap.names import encode_name
+from imap.errors import Refused
 from tests.corpus import plain_mail
 from tests.imap.conftest import Open
-from tests.imap.scripted import Reply, body, scripted_session, uids_of
+from tests.imap.scripted import Reply, scripted_session, uids_of
 from tests.servers import CyrusServer, DovecotServer, ImapServer, Mail, deliver
 
 OPENED = b"* %d EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT %d]\r\nTAG OK\r\n"
@@ -141,99 +139,3 @@ def test_an_id_that_the_server_knows_is_not_tried_out_once_it_has_been_told(
     before = session.round_trips
     assert all(f.server_id for f in session.facts([1, 2, 3]))
     assert session.round_trips - before == 1
-
-
-def test_mailboxes_opened_in_one_breath_cost_one_round_trip_and_one_more_each_for_their_bodies(
-    dovecot: DovecotServer, open_account: Open
-) -> None:
-    user = dovecot.new_user().name
-    names = ["INBOX", "Sent", "Müller", 'with "quotes"']
-    with dovecot.open(user) as raw:
-        for number, name in enumerate(names):
-            if number:
-                raw.create(name, subscribe=True)
-            for n in range(3):
-                raw.append(name, plain_mail(10 * number + n))
-        truth = {name: [seen.octets for seen in raw.messages(name)] for name in names}
-    session = open_account(dovecot, user)
-    openings = [Opening(encode_name(name), None, 1) for name in names]
-    before = session.round_trips
-    session.prepare(openings)
-    found = {}
-    for name, opening in zip(names, openings, strict=True):
-        assert session.examine(opening.raw, ahead=1).exists == 3
-        assert list(session.uids(1, 3)) == [(1, 3)]
-        assert len(list(session.facts([1, 2, 3]))) == 3
-        found[name] = [fetched.octets for fetched in session.messages([1, 2, 3])]
-    assert found == truth
-    assert session.round_trips - before <= 1 + len(names)
-    session.prepare(openings)
-    for opening in openings[:2]:
-        session.examine(opening.raw, ahead=1)
-        assert [uid for uid, _ in session.flags()] == [1, 2, 3]
-        assert [h.uid for h in session.headers([1, 2])] == [1, 2]
-        assert list(session.messages([])) == []
-
-
-def breath(again: bytes) -> dict[str, list[Reply]]:
-    """Mailboxes with three messages each; A answers so when it is opened again, Secret may not be opened."""
-    of_a = [OPENED % (3, 4), again]
-
-    def opening(command: str) -> Iterator[bytes]:
-        refused = b"TAG NO [NOPERM] not yours\r\n"
-        yield of_a.pop(0) if '"A"' in command else refused if '"Secret"' in command else OPENED % (3, 4)
-
-    bodies: list[Reply] = [body(1, b"one") + body(2, b"two") + body(3, b"three") + b"TAG OK\r\n"]
-    return {"EXAMINE": [opening], r"FETCH 1:\*": told(1, 2, 3), "BODY": bodies, "SEARCH": ordinary(b"1:3")["SEARCH"]}
-
-
-def test_no_body_is_taken_from_a_mailbox_made_anew_since_the_breath_in_which_it_was_opened() -> None:
-    anew = (OPENED % (3, 4)).replace(b"UIDVALIDITY 7", b"UIDVALIDITY 8")
-    with scripted_session(breath(anew)) as (session, _):
-        session.prepare([Opening(b"A", None, 1), Opening(b"B", None, 1)])
-        session.examine(b"A", ahead=1)
-        with pytest.raises(ConnectionLost, match="made anew"):
-            next(session.messages([1, 2, 3]))
-    with scripted_session(breath(anew)) as (session, _):
-        session.prepare([Opening(b"A"), Opening(b"B")])
-        session.examine(b"A")
-        with pytest.raises(ConnectionLost, match="made anew"):
-            session.uids(1, 3)
-
-
-def test_no_body_is_taken_from_a_mailbox_gone_since_the_breath_in_which_it_was_opened() -> None:
-    with scripted_session(breath(b"TAG NO [NONEXISTENT] gone\r\n")) as (session, _):
-        session.prepare([Opening(b"A", None, 1), Opening(b"B", None, 1)])
-        session.examine(b"A", ahead=1)
-        with pytest.raises(Refused, match="gone"):
-            next(session.messages([1, 2, 3]))
-        session.examine(b"B", ahead=1)
-        assert [f.octets for f in session.messages([1, 2, 3])] == [b"one", b"two", b"three"]
-
-
-def test_a_mailbox_refused_in_a_breath_spoils_no_other() -> None:
-    with scripted_session(breath(OPENED % (3, 4))) as (session, server):
-        session.prepare([Opening(raw, None, 1) for raw in (b"A", b"B", b"Secret")])
-        assert session.examine(b"B", ahead=1).exists == 3
-        assert list(session.uids(1, 3)) == [(1, 3)]
-        with pytest.raises(Refused, match="not yours"):
-            session.examine(b"Secret", ahead=1)
-        assert session.opened is None
-        assert session.examine(b"A", ahead=1).exists == 3
-        heard = len(server.heard)
-        assert [f.uid for f in session.messages([1, 2, 3])] == [1, 2, 3]
-        assert server.heard[heard] == 'EXAMINE "A"'
-
-
-def test_names_that_only_a_literal_can_say_are_opened_one_by_one_where_it_must_be_invited() -> None:
-    names = [b"p\xc3\xa9", b"q\xc3\xa9", b"r"]
-    with scripted_session(ordinary(b"1:3"), capabilities=b"IMAP4rev1 ENABLE QRESYNC") as (session, server):
-        session.prepare([Opening(raw) for raw in names])
-        assert server.commands("EXAMINE")[1:] == ['EXAMINE "r"']
-        assert [session.examine(raw).exists for raw in names] == [3, 3, 3]
-
-
-def test_no_mailbox_is_opened_twice_where_the_server_may_number_it_anew_each_time() -> None:
-    with scripted_session(ordinary(b"1:3"), capabilities=b"IMAP4rev1 ENABLE CONDSTORE") as (session, server):
-        session.prepare([Opening(b"A", None, 1), Opening(b"B", None, 1)])
-        assert len(server.commands("EXAMINE")) == 1
