@@ -225,7 +225,7 @@ def many_rounds(bench: Bench) -> Iterator[Row]:
         far_server(near, 0) as server,
     ):
         restante = bench.restante(server, bench.folder, "many")
-        others = bench.others(server, bench.folder, "many", (BY_THE_BOOK, "restic auto", "borg", "mailvault"))
+        others = bench.others(server, bench.folder, "many", (BY_THE_BOOK, "restic auto", "borg"))
         for step in ("first backup", "nothing new"):
             yield Row(label, step, {**others.backup(server), **ours(restante.backup(server))}, len(users))
         others.close()
