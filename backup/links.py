@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from imap.model import Facts
@@ -34,6 +34,8 @@ class Links:
         self._kind = kind
         self._previous = previous
         self._lock = threading.Lock()
+        self._claims = threading.Condition()
+        self._claimed: set[bytes] = set()
         self._fresh: dict[bytes, tuple[BlobId, int]] = {}
 
     def key(self, fact: Facts) -> bytes:
@@ -52,6 +54,30 @@ class Links:
         if found is None or found[1] != fact.size or not self._writer.holds(found[0]):
             return None
         return found[0]
+
+    def claim(self, facts: Sequence[Facts], seconds: float) -> list[Facts]:
+        """Return those of the messages that no other connection is reading now, for the caller to read and `release`.
+
+        A message may be in several mailboxes (Gmail's labels), and those are read side by side. Where others have all
+        of them, waits so long at most, and may return none.
+        """
+        with self._claims:
+            mine = self._unclaimed(facts)
+            if not mine:
+                self._claims.wait(seconds)
+                mine = self._unclaimed(facts)
+            return mine
+
+    def _unclaimed(self, facts: Sequence[Facts]) -> list[Facts]:
+        mine = [fact for fact in facts if self.key(fact) not in self._claimed]
+        self._claimed.update(key for fact in mine if (key := self.key(fact)))
+        return mine
+
+    def release(self, facts: Sequence[Facts]) -> None:
+        """Give claimed messages up: they are learned, or somebody else may try."""
+        with self._claims:
+            self._claimed.difference_update(map(self.key, facts))
+            self._claims.notify_all()
 
     def learn(self, row: MessageRow) -> None:
         """Note a message just stored: it may be in another mailbox too."""

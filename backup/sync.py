@@ -18,6 +18,7 @@ from vault.packer import Share
 from vault.writer import VaultWriter
 
 _TRIES = 3
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(slots=True)
@@ -172,11 +173,27 @@ class WindowReader:
         if not self._announced:
             self._announced = True
             self._reading.progress.expect(self._reading.account, len(facts), sum(f.size for f in facts.values()))
-        to_fetch = [fact for fact in facts.values() if not self._link(fact)]
-        if self._fetch_allowed(session, self._without_culprit(to_fetch)):
+        if self._link_or_fetch(session, list(facts.values())):
             self.draft.window_done()
         else:
             self.draft.problem(self._reading.allowance.reason)
+
+    def _link_or_fetch(self, session: SourceSession, left: list[Facts]) -> bool:
+        """Read each message once, whatever mailboxes it is in; say whether the account's day allowed it all."""
+        links = self._reading.links
+        while left:
+            if self._reading.stopped():
+                raise Interrupted
+            mine = links.claim(left, _LOOK_SECONDS)
+            try:
+                to_fetch = [fact for fact in mine if not self._link(fact)]
+                if to_fetch and not self._fetch_allowed(session, self._without_culprit(to_fetch)):
+                    return False
+            finally:
+                links.release(mine)
+            taken = {fact.uid for fact in mine}
+            left = [fact for fact in left if fact.uid not in taken]
+        return True
 
     def _fetch_allowed(self, session: SourceSession, to_fetch: list[Facts]) -> bool:
         """Fetch as many messages as the account's day allows; say whether that was all."""

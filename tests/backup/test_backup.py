@@ -198,6 +198,21 @@ def test_moved_mail_is_linked_and_not_downloaded(kind: str, site: Site, request:
     assert site.contents(site.snapshot(user)) == served(server, user)
 
 
+def test_mail_that_is_in_two_mailboxes_is_downloaded_once_though_both_are_read_side_by_side(
+    dovecot: DovecotServer, site: Site
+) -> None:
+    user = dovecot.new_user().name
+    deliver(dovecot, user, "INBOX", [plain_mail(n, body=octets(10_000, n).hex().encode()) for n in range(300)])
+    with dovecot.open(user) as imap:
+        imap.create("Archive")
+        imap.do("SELECT INBOX")
+        imap.do("UID COPY 1:* Archive")
+    report = only(site.backup(account(dovecot, user)))
+    assert (report.status, report.new_messages, report.linked_messages) == ("complete", 300, 300)
+    assert report.downloaded_octets < 300 * 20_000 * 1.2
+    assert site.contents(site.snapshot(user)) == served(dovecot, user)
+
+
 def test_equal_mail_of_two_accounts_is_stored_once(dovecot: DovecotServer, site: Site) -> None:
     attachment = base64_lines(octets(500_000))
     users = [dovecot.new_user().name for _ in range(3)]
