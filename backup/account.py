@@ -229,6 +229,7 @@ class AccountRun:
         )
         helpers = [self._new_session() for _ in range(plan_connections(changed, self._connections) - 1)]
         read_mailboxes(main, helpers, Work(changed), partial(self._open, reading), checkpoint)
+        links.settle([page for draft in self._drafts.values() for page in draft.pages])
 
     @property
     def _connections(self) -> int:

@@ -10,6 +10,7 @@ import msgspec
 from backup.plan import MailboxPlan, adds_up
 from imap.belongings import Belongings
 from imap.model import ListedMailbox, Opened
+from vault.ids import BlobId
 from vault.model import Failure, Flags, Mailbox, MessageRow
 from vault.table import Table, flag_table, message_table
 from vault.writer import VaultWriter
@@ -130,6 +131,13 @@ class MailboxDraft:
         with self._lock:
             self._fold()
             return self._flags.rows()
+
+    @property
+    def pages(self) -> list[BlobId]:
+        """The pages of the rows as they are now."""
+        with self._lock:
+            self._fold()
+            return [leaf.blob for leaf in self._rows.leaves]
 
     @property
     def messages(self) -> int:

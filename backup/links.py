@@ -85,10 +85,18 @@ class Links:
             return
         with self._lock:
             self._fresh[row.server_id] = (row.blob, row.size)
-            if len(self._fresh) < _BATCH:
-                return
-            full, self._fresh = self._fresh, {}
-            self._vault.index.link(self._account, None, ((key, *known) for key, known in full.items()))
+            if len(self._fresh) >= _BATCH:
+                self._keep_fresh(())
+
+    def settle(self, pages: Sequence[BlobId]) -> None:
+        """Note that all messages of these pages are learned, which spares the next run reading them for that."""
+        with self._lock:
+            if self._previous is None:  # else nothing was new, and what the last snapshot holds was never learned
+                self._keep_fresh(pages)
+
+    def _keep_fresh(self, pages: Sequence[BlobId]) -> None:
+        fresh, self._fresh = self._fresh, {}
+        self._vault.index.link(self._account, ((key, *known) for key, known in fresh.items()), pages)
 
     def _learn_previous(self) -> None:
         with self._lock:
@@ -100,7 +108,7 @@ class Links:
         index = self._vault.index
         for page, rows in message_table(self._vault.read_meta, root).pages():
             if not index.is_linked(self._account, page):
-                index.link(self._account, page, _known(rows()))
+                index.link(self._account, _known(rows()), [page])
 
 
 def _known(rows: Iterable[MessageRow]) -> Iterable[tuple[bytes, BlobId, int]]:

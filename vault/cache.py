@@ -77,12 +77,11 @@ class Cache:
             query = "SELECT 1 FROM linked_pages WHERE account = ? AND page = ?"
             return self._db.execute(query, (account, page)).fetchone() is not None
 
-    def link(self, account: str, page: BlobId | None, rows: Iterable[tuple[bytes, BlobId, int]]) -> None:
-        """Learn server ids (hash, blob, size): all of a page's, or some of none."""
+    def link(self, account: str, rows: Iterable[tuple[bytes, BlobId, int]], pages: Sequence[BlobId] = ()) -> None:
+        """Learn server ids (hash, blob, size), and the pages all of whose server ids are known with them."""
         with self._lock, self._db as db:
             db.executemany("INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?)", ((account, *row) for row in rows))
-            if page is not None:
-                db.execute("INSERT OR IGNORE INTO linked_pages VALUES (?, ?)", (account, page))
+            db.executemany("INSERT OR IGNORE INTO linked_pages VALUES (?, ?)", ((account, page) for page in pages))
 
     def linked(self, account: str, server_id: bytes) -> tuple[BlobId, int] | None:
         """Return the blob and size filed under a server id."""

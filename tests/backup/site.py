@@ -30,14 +30,15 @@ class Site:
     passphrase: str = field(default_factory=new_secret, repr=False)
     options: BackupOptions = field(default_factory=lambda: BackupOptions(patience_seconds=20, timeout_seconds=20))
     clock: Clock = field(default_factory=SystemClock)
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
         self.store = LocalStore(self.directory / "vault")
         init_vault(self.store, self.passphrase)
 
     def open(self, store: WriteStore | None = None) -> Vault:
-        """Open the vault on an empty machine."""
-        return open_vault(store or self.store, Passphrase(self.passphrase))
+        """Open the vault; on an empty machine, unless the site has a cache."""
+        return open_vault(store or self.store, Passphrase(self.passphrase), cache=self.cache)
 
     def backup(
         self,

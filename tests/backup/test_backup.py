@@ -18,6 +18,8 @@ from tests.proxy import cutting_proxy
 from tests.secret import new_secret
 from tests.servers import DovecotServer, ImapServer
 from tests.servers.maildir import Mail, deliver
+from vault.model import MessageRow
+from vault.table import RowCodec
 
 WITHOUT: dict[str, Collection[str]] = {
     "everything offered": (),
@@ -196,6 +198,27 @@ def test_moved_mail_is_linked_and_not_downloaded(kind: str, site: Site, request:
     assert (second.status, second.linked_messages, second.new_messages) == ("complete", 20, 0)
     assert second.downloaded_octets < only(first).downloaded_octets / 10
     assert site.contents(site.snapshot(user)) == served(server, user)
+
+
+def test_a_first_backup_leaves_no_old_page_for_the_second_to_read(
+    dovecot: DovecotServer, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.cache = tmp_path / "cache"
+    user = dovecot.new_user().name
+    deliver(dovecot, user, "INBOX", [plain_mail(n) for n in range(3000)])
+    site.backup(account(dovecot, user))
+    fill(dovecot, user, 1, first=5000)
+    decoded: list[int] = []
+    decode = RowCodec.decode
+
+    def counting(codec: RowCodec, data: bytes) -> list[MessageRow]:
+        rows = decode(codec, data)
+        decoded.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(RowCodec, "decode", counting)
+    assert only(site.backup(account(dovecot, user))).new_messages == 1
+    assert len(decoded) <= 1, "one page takes the new row, and no other is read"
 
 
 def test_mail_that_is_in_two_mailboxes_is_downloaded_once_though_both_are_read_side_by_side(
