@@ -14,7 +14,7 @@ from vault.table import message_table
 from vault.vault import Vault
 from vault.writer import VaultWriter
 
-_BATCH = 1000
+_BATCH = 10_000
 
 
 def numbering(vault: Vault, account: AccountId, previous: Tree | None) -> Numbering:
@@ -33,24 +33,29 @@ class Links:
         self._account = account
         self._kind = kind
         self._previous = previous
+        self._filed = previous is not None
         self._lock = threading.Lock()
         self._claims = threading.Condition()
         self._claimed: set[bytes] = set()
         self._fresh: dict[bytes, tuple[BlobId, int]] = {}
 
-    def key(self, fact: Facts) -> bytes:
-        """Return the 8 octets that stand for a message's server id; empty where it has none."""
+    def keyed(self, fact: Facts) -> Facts:
+        """Return the same with the 8 octets that stand for the server's id of the message in its place.
+
+        All other methods take facts like that.
+        """
         if not fact.server_id:
-            return b""
-        return self._vault.ring.server_id_hash(self._account, self._kind, fact.server_id)
+            return fact
+        key = self._vault.ring.server_id_hash(self._account, self._kind, fact.server_id)
+        return fact._replace(server_id=key)
 
     def find(self, fact: Facts) -> BlobId | None:
         """Return the blob of a message that the vault holds already: same server id, same size."""
-        key = self.key(fact)
+        key = fact.server_id
         if not key:
             return None
         self._learn_previous()
-        found = self._fresh.get(key) or self._vault.index.linked(self._account, key)
+        found = self._fresh.get(key) or (self._vault.index.linked(self._account, key) if self._filed else None)
         if found is None or found[1] != fact.size or not self._writer.holds(found[0]):
             return None
         return found[0]
@@ -69,14 +74,14 @@ class Links:
             return mine
 
     def _unclaimed(self, facts: Sequence[Facts]) -> list[Facts]:
-        mine = [fact for fact in facts if self.key(fact) not in self._claimed]
-        self._claimed.update(key for fact in mine if (key := self.key(fact)))
+        mine = [fact for fact in facts if fact.server_id not in self._claimed]
+        self._claimed.update(fact.server_id for fact in mine if fact.server_id)
         return mine
 
     def release(self, facts: Sequence[Facts]) -> None:
         """Give claimed messages up: they are learned, or somebody else may try."""
         with self._claims:
-            self._claimed.difference_update(map(self.key, facts))
+            self._claimed.difference_update(fact.server_id for fact in facts)
             self._claims.notify_all()
 
     def learn(self, row: MessageRow) -> None:
@@ -95,7 +100,7 @@ class Links:
                 self._keep_fresh(pages)
 
     def _keep_fresh(self, pages: Sequence[BlobId]) -> None:
-        fresh, self._fresh = self._fresh, {}
+        fresh, self._fresh, self._filed = self._fresh, {}, True
         self._vault.index.link(self._account, ((key, *known) for key, known in fresh.items()), pages)
 
     def _learn_previous(self) -> None:

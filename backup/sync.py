@@ -168,7 +168,7 @@ class WindowReader:
             if not self.draft.same_validity(opened):
                 self.draft.problem("UIDVALIDITY changed while the account was read")
                 return
-        facts = {f.uid: f for f in session.facts(sorted(self._left))}
+        facts = {f.uid: self._reading.links.keyed(f) for f in session.facts(sorted(self._left))}
         self._account_for_silence(session, facts)
         if not self._announced:
             self._announced = True
@@ -233,7 +233,7 @@ class WindowReader:
         blob = self._reading.links.find(fact)
         if blob is None:
             return False
-        self._keep(fact, MessageRow(fact.uid, blob, fact.size, fact.internaldate, self._reading.links.key(fact)))
+        self._keep(fact, MessageRow(fact.uid, blob, fact.size, fact.internaldate, fact.server_id))
         self._reading.tally.linked += 1
         return True
 
@@ -247,7 +247,7 @@ class WindowReader:
                 self._lack(uid, reason)
             else:
                 fact = by_uid[uid]
-                self._store(fact._replace(internaldate=fact.internaldate or came), octets)
+                self._store(fact if fact.internaldate else fact._replace(internaldate=came), octets)
 
     def _lack(self, uid: int, reason: str) -> None:
         if reason == GONE:
@@ -260,7 +260,7 @@ class WindowReader:
     def _store(self, fact: Facts, octets: bytes) -> None:
         reading = self._reading
         added = reading.writer.add_message(octets, reading.tally.share)
-        row = MessageRow(fact.uid, added.blob, len(octets), fact.internaldate, reading.links.key(fact))
+        row = MessageRow(fact.uid, added.blob, len(octets), fact.internaldate, fact.server_id)
         reading.tally.known += added.known
         reading.tally.new += not added.known
         reading.links.learn(row)

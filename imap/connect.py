@@ -23,11 +23,17 @@ from imap.refusal import refusal, wants_us_to_wait
 from imap.tokens import Status, parse_status, readable
 from imap.wire import Wire
 
+_GULP = 256 << 10
 _CAPABILITIES = re.compile(rb"\[CAPABILITY ([^\]]*)\]", re.IGNORECASE)
 
 
 class _AsksNothing(imaplib.IMAP4):
     """imaplib without its CAPABILITY command on each connection: the greeting mostly says it, and we ask if not."""
+
+    def open(self, *arguments: Any) -> None:
+        """Open the connection, to be read in large gulps: a mail then costs one call of the kernel, not several."""
+        super().open(*arguments)
+        self.file = self.sock.makefile("rb", _GULP)  # type: ignore[assignment]  # as imaplib does
 
     def _get_capabilities(self) -> None:
         self.capabilities = ("IMAP4REV1",)
@@ -100,7 +106,7 @@ def _start_tls(
         )
     client._imap.sock = context.wrap_socket(client.socket(), server_hostname=endpoint.host)  # noqa: SLF001
     # A new reader: what came in plain text after the OK is not to be believed (RFC 3207's and CVE-2011-0411's lesson).
-    client._imap.file = client._imap.sock.makefile("rb")  # noqa: SLF001
+    client._imap.file = client._imap.sock.makefile("rb", _GULP)  # noqa: SLF001
     return _taken_over(client, timeout, pace)
 
 

@@ -90,6 +90,8 @@ def seal_index(ring: KeyRing, name: ObjectName, entries: Sequence[PackEntry]) ->
 class Index(Cache):
     """Looks blobs up. Safe to use from several threads."""
 
+    _bare = False
+
     def refresh(self, store: ReadStore, ring: KeyRing) -> list[Damage]:
         """Load index objects not seen before and forget vanished ones; return those that can't be read."""
         listed = {info.name for info in store.list("index/")}
@@ -134,6 +136,7 @@ class Index(Cache):
         with self._lock, self._db as db:
             db.execute("INSERT OR IGNORE INTO blobs SELECT * FROM arrived ORDER BY id, block")
             db.execute("DELETE FROM arrived")
+            self._bare = db.execute("SELECT 1 FROM blobs LIMIT 1").fetchone() is None
 
     def _add_pack(self, number: int | None, entry: PackEntry) -> None:
         directory = entry.directory
@@ -177,6 +180,8 @@ class Index(Cache):
 
     def has(self, blob: BlobId) -> bool:
         """Say whether the vault holds a blob."""
+        if self._bare:
+            return False  # as at a first backup, which asks for every blob
         with self._lock:
             return self._db.execute("SELECT 1 FROM blobs WHERE id = ?", (blob,)).fetchone() is not None
 

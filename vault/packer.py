@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import Counter
@@ -19,7 +18,7 @@ from vault.ids import BlobId
 from vault.keys import KeyRing
 from vault.pack import Block, BlockKey, Directory, PackEntry, block_key, end_pack, pack_entry
 from vault.recipe import PLAIN
-from vault.seal import HEADER_SIZE, new_header
+from vault.seal import HEADER_SIZE, checksum, new_header
 from vault.stores.base import WriteStore
 
 _BLOCKS_WAITING = 8
@@ -27,14 +26,19 @@ _BLOCKS_WAITING = 8
 
 @dataclass(frozen=True, slots=True)
 class PackLimits:
-    """Sizes in octets, and how many things happen at once. Tests make them tiny, to cross every border."""
+    """Sizes in octets, and how many things happen at once. Tests make them tiny, to cross every border.
+
+    From `alone` on an attachment, and from `message_alone` on the text of a message, has a block of its own: text gains
+    from company.
+    """
 
     pack: int = 16 << 20
     block: int = 2 << 20
     alone: int = 32 << 10
+    message_alone: int = 128 << 10
     in_flight: int = 16 << 20
     uploads: int = 2
-    solid_level: int = 6
+    solid_level: int = 5
     alone_level: int = 3
 
 
@@ -64,7 +68,7 @@ class StoredBlob:
     def __post_init__(self) -> None:
         # What a plain form must hash to is in its id; a recipe's own octets need a digest to be verified by.
         recipe = not self.stored.startswith(PLAIN)
-        object.__setattr__(self, "digest", hashlib.blake2b(self.stored, digest_size=16).digest() if recipe else b"")
+        object.__setattr__(self, "digest", checksum(self.stored) if recipe else b"")
 
 
 class _Waiting:
@@ -150,11 +154,14 @@ class Packer:
         """Take a blob; waits while too much is on its way. Raises the first failure."""
         with self._lock:
             self._raise_failure()
-            if len(blob.stored) >= self._limits.alone:
+            if self._is_alone(blob):
                 self._submit([blob])
                 return
             if group := self._waiting.add(blob):
                 self._submit(group)
+
+    def _is_alone(self, blob: StoredBlob) -> bool:
+        return len(blob.stored) >= (self._limits.message_alone if blob.entry else self._limits.alone)
 
     def flush(self) -> list[PackEntry]:
         """Seal and send all that was added; return the packs sent since the last flush. Raises the first failure."""
@@ -193,8 +200,8 @@ class Packer:
             plain = b"".join(blob.stored for blob in group)
             with self._lock:
                 counter = next(self._counter)
-            alone = len(group) == 1 and size >= self._limits.alone
-            sealed = self._key.seal(counter, plain, self._limits.alone_level if alone else self._limits.solid_level)
+            level = self._limits.alone_level if self._is_alone(group[0]) else self._limits.solid_level
+            sealed = self._key.seal(counter, plain, level)
             _verify(self._ring, self._key.open(counter, sealed, "a new block"), group)
             for blob in group:
                 blob.share.add(len(sealed) * len(blob.stored) // size)
@@ -267,7 +274,7 @@ def _verify(ring: KeyRing, plain: bytes, group: Sequence[StoredBlob]) -> None:
         stored = view[at : at + len(blob.stored)]
         at += len(stored)
         if blob.digest:
-            sound = hashlib.blake2b(stored, digest_size=16).digest() == blob.digest
+            sound = checksum(stored) == blob.digest
         else:
             sound = ring.blob_id(b"message" if blob.entry else b"piece", stored[1:]) == blob.id
         if not sound:

@@ -105,3 +105,8 @@ def open_object(secret: bytes, vault_id: bytes, kind: Kind, name: str, data: byt
 def keyed_hash(key: bytes, data: bytes | memoryview, size: int = 16) -> bytes:
     """Return the first octets of the data's BLAKE3 under a key of 32 octets."""
     return blake3(data, key=key).digest(length=size)
+
+
+def checksum(data: bytes | memoryview) -> bytes:
+    """Return 16 octets that tell whether data in memory has changed; nothing at rest is named by them."""
+    return blake3(data).digest(length=16)

@@ -191,9 +191,14 @@ class VaultWriter:
         return waiting[1:] if waiting is not None else self._vault.read_meta(blob)
 
     def _claim(self, blob: BlobId) -> bool:
-        """Say whether a blob is new to the vault and to this run; if so, it is ours to write."""
+        """Say whether a blob is new to the vault and to this run; if so, it is ours to write.
+
+        Called behind the gate, so that nothing moves from what is pending to the index meanwhile.
+        """
+        if blob in self._pending or self._stored(blob):
+            return False
         with self._lock:
-            if blob in self._pending or self._stored(blob):
+            if blob in self._pending:
                 return False
             self._pending.add(blob)
             return True

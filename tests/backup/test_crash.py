@@ -15,7 +15,9 @@ from tests.servers.maildir import deliver
 from vault.packer import PackLimits
 
 OFTEN = BackupOptions(
-    checkpoint_packs=1, patience_seconds=5, limits=PackLimits(pack=300_000, block=20_000, alone=5_000)
+    checkpoint_packs=1,
+    patience_seconds=5,
+    limits=PackLimits(pack=300_000, block=20_000, alone=5_000, message_alone=5_000),
 )
 """Small packs, each followed by a checkpoint."""
 

@@ -31,7 +31,7 @@ def user(dovecot: DovecotServer) -> str:
 @pytest.fixture
 def site(dovecot: DovecotServer, user: str, tmp_path: Path) -> Site:
     made = Site(tmp_path)
-    object.__setattr__(made.options, "limits", PackLimits(pack=15_000, block=1_000, alone=4_000))
+    object.__setattr__(made.options, "limits", PackLimits(pack=15_000, block=1_000, alone=4_000, message_alone=4_000))
     made.backup(account(dovecot, user))
     return made
 

@@ -190,7 +190,9 @@ def test_a_damaged_vault_gives_back_all_that_is_sound_and_no_wrong_octet(
     dovecot: DovecotServer, second_dovecot: DovecotServer, tmp_path: Path
 ) -> None:
     site = Site(tmp_path)
-    object.__setattr__(site.options, "limits", PackLimits(pack=200_000, block=20_000, alone=10_000))
+    object.__setattr__(
+        site.options, "limits", PackLimits(pack=200_000, block=20_000, alone=10_000, message_alone=10_000)
+    )
     user, heir = dovecot.new_user().name, second_dovecot.new_user().name
     mails = [mail_with(base64_lines(octets(30_000, n)), number=n) for n in range(30)]
     deliver(dovecot, user, "INBOX", mails)

@@ -30,7 +30,7 @@ from vault.writer import SnapshotDraft, VaultWriter
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DATE = "21-Nov-1997 09:55:06 -0600"
-SMALL = PackLimits(pack=40_000, block=4_000, alone=3_000)
+SMALL = PackLimits(pack=40_000, block=4_000, alone=3_000, message_alone=3_000)
 EAGER = Thresholds(small=3_000, many=4, packs=3)
 Mails = Mapping[int, bytes]
 """A mailbox: UIDs and octets."""

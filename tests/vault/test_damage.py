@@ -55,7 +55,7 @@ class Filled:
 @pytest.fixture(scope="module")
 def original(dovecot: DovecotServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, dict[BlobId, bytes]]:
     site = Site(tmp_path_factory.mktemp("damage"))
-    object.__setattr__(site.options, "limits", PackLimits(pack=60_000, block=4_000, alone=4_000))
+    object.__setattr__(site.options, "limits", PackLimits(pack=60_000, block=4_000, alone=4_000, message_alone=4_000))
     users = [dovecot.new_user().name for _ in range(2)]
     shared = base64_lines(octets(20_000))
     for n, user in enumerate(users):

@@ -26,7 +26,7 @@ from vault.vault import Vault, open_vault
 from vault.writer import SnapshotDraft, VaultWriter
 
 ACCOUNT = "anna.unmistakable@example.test"
-TINY = PackLimits(pack=3_000, block=1_000, alone=800)
+TINY = PackLimits(pack=3_000, block=1_000, alone=800, message_alone=800)
 FORM = re.compile(
     r"vault\.json|keys/[a-z0-9-]+\.json|packs/(?P<first>[0-9a-f]{2})/(?P=first)[0-9a-f]{62}|meta/[0-9a-f]{64}"
     r"|(index|runs|snapshots/[0-9a-f]{32})/[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"

@@ -34,7 +34,7 @@ from vault.writer import SnapshotDraft, VaultWriter
 def filled(dovecot: DovecotServer, tmp_path: Path) -> tuple[Site, str]:
     """Return a vault with one account that holds every hard mail, in many small packs."""
     site, user = Site(tmp_path), dovecot.new_user().name
-    object.__setattr__(site.options, "limits", PackLimits(pack=300_000, block=20_000, alone=8_000))
+    object.__setattr__(site.options, "limits", PackLimits(pack=300_000, block=20_000, alone=8_000, message_alone=8_000))
     deliver(dovecot, user, "INBOX", [*MESSAGES.values(), *TWINS])
     deliver(dovecot, user, "Sent", [Mail(plain_mail(n), ("\\Seen", "Urgent")[: n % 3]) for n in range(700)])
     with dovecot.open(user) as imap:
@@ -81,7 +81,9 @@ def test_the_second_reader_reads_on_after_a_rotation(dovecot: DovecotServer, fil
 def kept(store: LocalStore, passphrase: str, mails: Sequence[tuple[bytes, str, Flags]]) -> None:
     """Write one mailbox as no server may serve it: octets, INTERNALDATE and flags as given, in many small packs."""
     vault = open_vault(store, Passphrase(passphrase))
-    writer = VaultWriter(vault, store, clock=SystemClock(), limits=PackLimits(pack=60_000, block=3_000, alone=2_000))
+    writer = VaultWriter(
+        vault, store, clock=SystemClock(), limits=PackLimits(pack=60_000, block=3_000, alone=2_000, message_alone=2_000)
+    )
     rows, flags = message_table(writer.read_meta, None), flag_table(writer.read_meta, None)
     blobs = [writer.add_message(octets, Share()).blob for octets, _, _ in mails]
     rows.update(

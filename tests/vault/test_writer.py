@@ -23,7 +23,7 @@ from vault.tombstones import GRACE
 from vault.vault import Vault, open_vault
 from vault.writer import SnapshotDraft, VaultWriter
 
-TINY = PackLimits(pack=30_000, block=2_000, alone=1_500, in_flight=10_000)
+TINY = PackLimits(pack=30_000, block=2_000, alone=1_500, message_alone=1_500, in_flight=10_000)
 
 
 @pytest.fixture

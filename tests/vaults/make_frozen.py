@@ -32,7 +32,7 @@ from vault.writer import VaultWriter
 
 PASSPHRASE = "public passphrase of the frozen vaults"
 SECOND_PASSPHRASE = "public passphrase after the rotation"
-LIMITS = PackLimits(pack=3_000, block=1_500, alone=1_400)
+LIMITS = PackLimits(pack=3_000, block=1_500, alone=1_400, message_alone=1_400)
 
 Lost = set[tuple[str, str, int]]
 """Account, mailbox and UID of messages that nobody can read any more."""
