@@ -2,4 +2,5 @@
 
 from restante.cli import run
 
-run()
+if __name__ == "__main__":  # not where a process that helps imports it
+    run()

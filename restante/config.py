@@ -552,6 +552,14 @@ class Limits(Section):
     connections: int = Field(
         2, ge=1, le=16, description="Connections to the server for each account.", examples=[2], json_schema_extra=live
     )
+    processes: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="Processes that share the accounts of `restore --all`. Default: one for each processor, where "
+        "there is much to restore.",
+        examples=[2],
+    )
 
 
 class Service(Section):

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from getpass import getpass
 from pathlib import Path
 
@@ -212,15 +212,25 @@ def _token_origin(loaded: Loaded, oauth2: OAuth2, name: str) -> Origin:
     return Origin(f"access token of {name}", oauth2.token_env, file, oauth2.token_command)
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A secret at hand, which may be handed on to a process that helps."""
+
+    text: str = field(repr=False)
+
+    def __call__(self) -> str:
+        """Return it."""
+        return self.text
+
+
 def url_login(role: str, who: str) -> Login:
     """Return the login of a source or target given as a URL: `$RESTANTE_<ROLE>_PASSWORD[_FILE]`, else a prompt."""
     variable = f"RESTANTE_{role}_PASSWORD"
     origin = from_environment(variable, f"password of {who}")
     if origin is not None:
-        text = origin.read()
-        return Login(lambda: text)
+        return Login(Given(origin.read()))
     typed = ask(f"Password of {who}")
     if typed is None:
         hint = f"set {variable}_FILE (or {variable}), or run this on a terminal"
         raise UsageTrouble(f"no password was given for {who}", hint=hint)
-    return Login(lambda: typed)
+    return Login(Given(typed))

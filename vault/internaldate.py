@@ -5,25 +5,25 @@ from __future__ import annotations
 import calendar
 import re
 import time
+from functools import lru_cache
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NUMBER = {name: i + 1 for i, name in enumerate(_MONTHS)}
-_FORM = re.compile(r"([ \d]\d)-([A-Z][a-z]{2})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)", re.ASCII)
+_FORM = re.compile(r"([ \d]\d-[A-Z][a-z]{2}-\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)", re.ASCII)
+_SECONDS = 86_400
 
 
 def parse_internaldate(text: str) -> tuple[int, int] | None:
     """Return seconds since 1970 and the zone in minutes; None where the two would not give the same text again."""
     match = _FORM.fullmatch(text)
-    if not match or match[2] not in _NUMBER:
+    if not match:
         return None
-    day, month, year, hour, minute, second = (
-        int(match[1]), _NUMBER[match[2]], int(match[3]), int(match[4]), int(match[5]), int(match[6]),
-    )  # fmt: skip
-    zone = (int(match[8]) * 60 + int(match[9])) * (-1 if match[7] == "-" else 1)
-    if not (1 <= day <= 31 and hour < 24 and minute < 60 and second < 60 and year):
+    day, hour, minute, second = _day(match[1]), int(match[2]), int(match[3]), int(match[4])
+    zone = (int(match[6]) * 60 + int(match[7])) * (-1 if match[5] == "-" else 1)
+    if day is None or not (hour < 24 and minute < 60 and second < 60):
         return None
-    epoch = calendar.timegm((year, month, day, hour, minute, second, 0, 0, 0)) - zone * 60
-    return (epoch, zone) if format_internaldate(epoch, zone) == text else None
+    epoch = ((day * 24 + hour) * 60 + minute - zone) * 60 + second
+    return (epoch, zone) if _zone(zone) == text[-5:] else None
 
 
 def epoch_of(text: str) -> int | None:
@@ -34,7 +34,28 @@ def epoch_of(text: str) -> int | None:
 
 def format_internaldate(epoch: int, zone: int) -> str:
     """Return the text of a moment in a zone, e.g. `17-Jul-1996 02:44:25 -0700`."""
-    t = time.gmtime(epoch + zone * 60)
-    sign, minutes = "-" if zone < 0 else "+", abs(zone)
-    clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
-    return f"{t.tm_mday:02}-{_MONTHS[t.tm_mon - 1]}-{t.tm_year:04} {clock} {sign}{minutes // 60:02}{minutes % 60:02}"
+    minutes, second = divmod(epoch + zone * 60, 60)
+    hours, minute = divmod(minutes, 60)
+    day, hour = divmod(hours, 24)
+    return f"{_date(day)} {hour:02}:{minute:02}:{second:02} {_zone(zone)}"
+
+
+def _zone(minutes: int) -> str:
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}{abs(minutes) % 60:02}"
+
+
+# Mail comes by the day, so that few days are read or written anew.
+@lru_cache(maxsize=4096)
+def _day(text: str) -> int | None:
+    """Return the days since 1970 of a date; None where they would not give the same text again."""
+    day, month, year = int(text[:2]), _NUMBER.get(text[3:6]), int(text[7:])
+    if not month or not 1 <= day <= 31 or not year:
+        return None
+    days = calendar.timegm((year, month, day, 0, 0, 0, 0, 0, 0)) // _SECONDS
+    return days if _date(days) == text else None
+
+
+@lru_cache(maxsize=4096)
+def _date(day: int) -> str:
+    t = time.gmtime(day * _SECONDS)
+    return f"{t.tm_mday:02}-{_MONTHS[t.tm_mon - 1]}-{t.tm_year:04}"

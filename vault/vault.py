@@ -24,7 +24,7 @@ from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot, Tr
 from vault.records import RunRecord, chain_link, open_run, open_snapshot
 from vault.slots import Secret
 from vault.stores.base import ReadStore
-from vault.stores.spans import SpanStore
+from vault.stores.spans import in_spans
 from vault.table import flag_table, message_table
 from vault.tombstones import GRACE
 
@@ -33,7 +33,11 @@ _REFRESHES_IN_VAIN = 20
 
 def open_vault(store: ReadStore, secret: Secret, *, cache: Path | None = None) -> Vault:
     """Open a vault; `cache` is a folder for a disposable copy of the index. Raises WrongSecret, VaultError."""
-    ring = unlock(store, secret)
+    return open_with(store, unlock(store, secret), cache)
+
+
+def open_with(store: ReadStore, ring: KeyRing, cache: Path | None) -> Vault:
+    """Open a vault whose keys are at hand."""
     path = cache / f"{ring.vault_id.hex()}.sqlite" if cache else None
     return Vault(store, ring, open_index(path), cache)
 
@@ -59,7 +63,9 @@ class Vault:
         self.ring = ring
         self.index = index
         self.blobs = BlobReader(store, ring, index)
-        self._in_bulk = BlobReader(SpanStore(store, index.size_of, cache), ring, index)
+        self.in_bulk = in_spans(store, index.size_of, cache)
+        """The store as it is best read where most of it will be wanted."""
+        self._in_bulk = BlobReader(self.in_bulk, ring, index)
         self.unreadable: dict[ObjectName, Damage] = {}
         self._fresh = False
         self._in_vain = 0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +13,10 @@ from restante.commands.backup import CODES
 from restante.errors import UsageTrouble
 from restante.options import ConfigOption, JsonOption, VaultOption
 from restante.output import count, duration, print_json, print_line, print_table, say
+from restante.processes import processes_for, restore_in_processes
 from restante.progress import watched
+from restante.restoring import Place as Where
+from restante.restoring import Wishes, planned, restore_one, restore_places
 from restante.stopping import stopping
 from restante.targets import (
     Address,
@@ -22,8 +24,6 @@ from restante.targets import (
     check_target,
     many_addresses,
     one_address,
-    open_address,
-    script_target,
 )
 from restante.when import day, wanted
 from restante.wiring import Wiring
@@ -33,34 +33,17 @@ from restore import (
     Fit,
     Mapping,
     PlannedMailbox,
-    RestoreJob,
     RestorePlan,
     RestoreReport,
-    ScriptTarget,
-    Target,
     describe_plan,
-    execute_restore,
     fits,
-    make_plan,
-    restore_many,
     worst,
 )
+from vault.clock import Progress
 from vault.model import Snapshot
 from vault.vault import Vault
 
 SHOWN = 20
-
-
-class Wishes(NamedTuple):
-    """What is asked of a restore: which messages, where to, what beside mail, and where Sieve scripts go."""
-
-    filters: Filters
-    mapping: Mapping
-    beside: Beside
-    sieve: str | None
-    activate: bool
-    ledgers: Path
-    receipts: bool
 
 
 def _text(name: str, metavar: str, told: str) -> Any:
@@ -157,6 +140,8 @@ def restore(
         activate_sieve,
         wiring.cache / "ledgers",
         not no_receipts,
+        verify,
+        ignore_quota,
     )
     opened = wiring.vault
     places = [_one(opened, to, place)] if place else _everything(opened, to)
@@ -166,25 +151,10 @@ def restore(
     started = time.monotonic()
     said = "stopping: what is restored stays; run the same command to go on"
     with stopping(said) as stop, watched("restoring", quiet=as_json) as progress:
-
-        def restore_one(snapshot: Snapshot, address: Address) -> RestoreReport:
-            target, plan, scripts = _plan(opened, snapshot, address, wishes)
-            return execute_restore(
-                opened,
-                plan,
-                target,
-                verify=verify,
-                progress=progress,
-                stop=stop,
-                ignore_quota=ignore_quota,
-                scripts=scripts,
-            )
-
         if len(places) == 1:
-            reports = [restore_one(*places[0])]
+            reports = [restore_one(opened, *places[0], wishes, progress, stop)]
         else:
-            jobs = [RestoreJob(one[0], one[1].url, partial(restore_one, *one)) for one in places]
-            reports = restore_many(jobs, wiring.limits.accounts_at_once)
+            reports = _restore_all(wiring, places, wishes, progress, stop)
     status = worst(report.status for report in reports)
     print_json(_document(status, time.monotonic() - started, reports)) if as_json else _print(reports)
     for report in reports:
@@ -213,17 +183,28 @@ def _everything(vault: Vault, to: str) -> list[tuple[Snapshot, Address]]:
     return list(zip(map(vault.find, accounts), many_addresses(to, accounts), strict=True))
 
 
-def _plan(
-    vault: Vault, snapshot: Snapshot, address: Address, wishes: Wishes
-) -> tuple[Target, RestorePlan, ScriptTarget | None]:
-    target = open_address(address, wishes.ledgers, receipts=wishes.receipts)
-    scripts = script_target(wishes.sieve, address, activate=wishes.activate) if wishes.sieve else None
-    plan = make_plan(vault, snapshot, target, wishes.filters, wishes.mapping, wishes.beside, scripts)
-    return target, plan, scripts
+def _restore_all(
+    wiring: Wiring, places: Sequence[Where], wishes: Wishes, progress: Progress, stop: threading.Event
+) -> list[RestoreReport]:
+    """Restore every account, by several processes where that is worth it."""
+    limits = wiring.limits
+    processes = processes_for(places, limits.accounts_at_once, limits.processes)
+    if processes == 1:
+        return restore_places(wiring.vault, places, wishes, progress, stop, at_once=limits.accounts_at_once)
+    return restore_in_processes(
+        wiring.vault,
+        places,
+        wishes,
+        progress,
+        stop,
+        at_once=limits.accounts_at_once,
+        processes=processes,
+        cache=wiring.cache,
+    )
 
 
 def _only_plan(vault: Vault, snapshot: Snapshot, address: Address, wishes: Wishes) -> RestorePlan:
-    target, plan, _ = _plan(vault, snapshot, address, wishes)
+    target, plan, _ = planned(vault, snapshot, address, wishes)
     target.close()
     return plan
 

@@ -110,11 +110,11 @@ class MaildirTarget:
         asis, on_the_wire = "", len(replay.octets)
         if content == replay.octets:
             asis, on_the_wire = ".asis", len(content) + content.count(b"\n") - content.count(b"\r\n")
+        moment = seconds(replay.row)
         sizes = f"S={len(content)},W={on_the_wire}"
-        unique = f"{max(seconds(replay.row), 0)}.R{key}.{copy}{asis}.restante,{sizes}"
+        unique = f"{max(moment, 0)}.R{key}.{copy}{asis}.restante,{sizes}"
         path = folder / "tmp" / unique
         write_new(path, content)
-        moment = seconds(replay.row)
         os.utime(path, (moment, moment))
         return path, f"{unique}:2,{letters}", dropped
 

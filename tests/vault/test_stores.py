@@ -8,6 +8,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -19,18 +20,33 @@ from vault.errors import ObjectCutShort, ObjectMissing, StoreError
 from vault.ids import ObjectName
 from vault.stores import open_store
 from vault.stores.base import FullStore
+from vault.stores.lent import LentStore, lend
 from vault.stores.local import LocalStore
 
 A, B = ObjectName("packs/ab/abcd"), ObjectName("meta/abcd")
 
 
-@pytest.fixture(params=["directory", "s3", "s3 without prefix", "first versions", "memory", "faultless"])
+class LentMemory(MemoryStore):
+    """A store in memory that is read as a process reads that helps, through pipes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        ends = [Pipe() for _ in range(2)]
+        for _, end in ends:
+            threading.Thread(target=lend, args=(super(), end), daemon=True).start()
+        lent = LentStore(self.url, [pipe for pipe, _ in ends])
+        self.get, self.list, self.stat = lent.get, lent.list, lent.stat  # type: ignore[method-assign]
+
+
+@pytest.fixture(params=["directory", "s3", "s3 without prefix", "first versions", "memory", "faultless", "lent"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> FullStore:
     match request.param:
         case "memory":
             return MemoryStore()
         case "faultless":
             return FaultyStore(MemoryStore())
+        case "lent":
+            return LentMemory()
         case "directory":
             return open_store(f"file://{tmp_path}/vault")
         case "first versions":

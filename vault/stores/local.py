@@ -57,7 +57,7 @@ class LocalStore:
 
     def get(self, name: ObjectName, *, start: int = 0, length: int | None = None) -> bytes:
         """Return octets of one object."""
-        with self._told(name, "read"), self._path(name).open("rb") as file:
+        with self._told(name, "read"), self._path(name).open("rb", buffering=0) as file:
             size, end = os.fstat(file.fileno()).st_size, start + (length or 0)
             file.seek(start)
             data = file.read() if length is None else file.read(length)

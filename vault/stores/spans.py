@@ -21,6 +21,8 @@ from pathlib import Path
 from vault.errors import ObjectCutShort
 from vault.ids import ObjectName
 from vault.stores.base import ObjectInfo, ReadStore
+from vault.stores.lent import LentStore
+from vault.stores.local import LocalStore
 
 SPAN = 4 << 20
 _MOST_SPANS = 512
@@ -38,6 +40,11 @@ class _Fetch:
         self.numbers = numbers
         self.keys = [(name, number) for number in numbers]
         self.octets: Future[bytes] = Future()
+
+
+def in_spans(store: ReadStore, size_of: Callable[[ObjectName], int | None], folder: Path | None) -> ReadStore:
+    """Return the store, read in spans where a request costs anything: neither in a directory nor where it is lent."""
+    return store if isinstance(store, LocalStore | LentStore) else SpanStore(store, size_of, folder)
 
 
 class SpanStore:
