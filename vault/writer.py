@@ -208,6 +208,8 @@ class VaultWriter:
                 packs = [entry.id for entry in entries]
                 entries.append(pack_entry(data, directory))
                 self._store.put(entries[-1].name, data)
+                kept = ((b.offset, data[b.offset : b.offset + b.stored]) for b in directory.blocks if b.blobs)
+                self._vault.index.keep_blocks(entries[-1].name, kept)
                 if uses:
                     self._vault.index.learn_uses(entries[-1].name, packs, self._uses)
             if entries:
