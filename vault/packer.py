@@ -30,6 +30,7 @@ class PackLimits:
     """Sizes in octets, and how many things happen at once. Tests make them tiny, to cross every border."""
 
     pack: int = 16 << 20
+    catalogue: int = 16 << 20
     block: int = 2 << 20
     alone: int = 32 << 10
     in_flight: int = 16 << 20
@@ -209,7 +210,8 @@ class Packer:
             for blob in group:
                 if blob.entry:
                     self._open.catalogue.add(blob.entry)
-            if self._open.size < self._limits.pack:
+            # Mails of a few words make a catalogue that is far larger than their blocks, and lies in memory.
+            if self._open.size < self._limits.pack and self._open.catalogue.octets < self._limits.catalogue:
                 return None
             full, self._open = self._open, _OpenPack()
             return full

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from vault.catalogue import describe
 from vault.clock import Clock
@@ -323,8 +324,8 @@ def meta_object(ring: KeyRing, blobs: dict[BlobId, bytes], uses: bytes = b"") ->
     body: list[bytes] = []
     blocks: list[Block] = []
     offset = len(header.encode())
-    groups = [(group, b"".join(stored for _, stored in group)) for group in _solid(blobs) if group]
-    for counter, (group, plain) in enumerate([*groups, *([([], uses)] if uses else [])]):
+    groups = ((group, b"".join(stored for _, stored in group)) for group in _solid(blobs) if group)
+    for counter, (group, plain) in enumerate(chain(groups, [([], uses)] if uses else [])):
         sealed = key.seal(counter, plain, _META_LEVEL)
         if key.open(counter, sealed, "a new meta object") != plain:
             raise Damage("a block just built does not hold what was put in", object_name="a new meta object")
