@@ -87,6 +87,8 @@ class Cache:
 
     def keep_blocks(self, name: ObjectName, blocks: Iterable[tuple[int, bytes]]) -> None:
         """Keep blocks of an object (offset, sealed octets), and let go of the oldest where there is no room."""
+        if not self._room:
+            return
         with self._lock, self._db as db:
             rows = ((name, offset, len(sealed), sealed) for offset, sealed in blocks)
             db.executemany("INSERT OR REPLACE INTO kept (object, offset, octets, sealed) VALUES (?, ?, ?, ?)", rows)
