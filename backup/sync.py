@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from backup.budget import Allowance
 from backup.draft import MailboxDraft
@@ -149,12 +150,17 @@ class WindowReader:
 
     def __init__(self, draft: MailboxDraft, window: Ranges, reading: Reading) -> None:
         self.draft = draft
-        self._left = dict.fromkeys(expand(window))
+        self._window = window
         self._announced = False
         self._reading = reading
         self._first = 0
         self._breaks = 0
         self._on_progress: Callable[[], None] = lambda: None
+
+    @cached_property
+    def _left(self) -> dict[int, None]:
+        """The UIDs still to be read, written out only once their turn comes: a mailbox may have millions."""
+        return dict.fromkeys(expand(self._window))
 
     def read(self, session: SourceSession, progress: Callable[[], None]) -> None:
         """Link what the vault has, fetch the rest; `progress` is called for each. Raises ImapError, Interrupted."""

@@ -75,8 +75,10 @@ class Restante:
         self, verb: str, *arguments: str, mail: MailServer | None = None, env: dict[str, str] | None = None
     ) -> Cost:
         """Run one command, the accounts being those of the server that was configured last."""
-        command = [sys.executable, "-m", "restante", verb, "--config", str(self.work / "restante.yaml"), *arguments]
-        full = {**self.store.env, "RESTANTE_PASSPHRASE": self.passphrase, **(env or {})}
+        command = [sys.executable, "-m", "restante", verb, *arguments, "--config", str(self.work / "restante.yaml")]
+        full = {**self.store.env, **(env or {})}
+        if "RESTANTE_KEY_FILE" not in full:
+            full["RESTANTE_PASSPHRASE"] = self.passphrase
         line = mail.line if mail else None
         return measure([command], env=full, log=self.work / "restante.log", mail=line, store=self.store.line)
 
@@ -115,6 +117,12 @@ class Restante:
         """Restore every account to Maildirs, with nothing left but vault and passphrase."""
         self.forget()
         return self.run("restore", "--all", "--to", f"maildir:{out}", "--json")
+
+    def export_key(self) -> dict[str, str]:
+        """Write a full key file, as a script would use it; return what names it in the environment."""
+        file = self.work / "key"
+        self.run("key", "export", str(file))
+        return {"RESTANTE_KEY_FILE": str(file)}
 
     def forget(self) -> None:
         """Be an empty machine again."""

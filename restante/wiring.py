@@ -27,7 +27,7 @@ from vault.slots import Secret
 from vault.stores import open_locked_store, open_store
 from vault.stores.base import FullStore
 from vault.stores.locked import ObjectLock
-from vault.vault import Vault, open_vault
+from vault.vault import Vault, open_to_look, open_vault
 
 if TYPE_CHECKING:  # what talks to mail servers is imported while the vault is being opened (open_early)
     from backup import BackupOptions, SourceAccount
@@ -145,6 +145,11 @@ class Wiring:
     def vault(self) -> Vault:
         """The vault, opened. Raises WrongSecret, VaultError, StoreError."""
         return self._opening.result()
+
+    @cached_property
+    def vault_to_look(self) -> Vault:
+        """The same for a command that only shows what is in it. Raises WrongSecret, VaultError, StoreError."""
+        return open_to_look(self.store, self.secret, cache=self.cache)
 
     def open_early(self) -> None:
         """Begin to open the vault beside other work, since a key from a passphrase takes a while; `vault` waits for it.

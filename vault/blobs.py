@@ -27,10 +27,15 @@ Wanted = tuple[BlobId, int]
 
 
 class BlobReader:
-    """Reads blobs of one vault. Safe to use from several threads; keeps recent blocks of small mails, about 32 MiB."""
+    """Reads blobs of one vault. Safe to use from several threads; keeps recent blocks of small mails, about 32 MiB.
 
-    def __init__(self, store: ReadStore, ring: KeyRing, index: Index) -> None:
+    With `keep`, blocks of pages and trees are kept on disk too, sealed, and not fetched again: not for who must know
+    what the store still holds.
+    """
+
+    def __init__(self, store: ReadStore, ring: KeyRing, index: Index, *, keep: bool = False) -> None:
         self._store = store
+        self._keep = keep
         self._ring = ring
         self._index = index
         self._lock = threading.Lock()
@@ -110,14 +115,28 @@ class BlobReader:
         return self._blocks.get((place.object_name, place.offset), lambda: self._load(place), longer_than=place.length)
 
     def _load(self, place: Location) -> bytes:
+        if not self._keep or place.kind == "P":
+            return self._open(place, self._fetch(place))
+        name = place.object_name
+        if kept := self._index.kept_block(name, place.offset, place.stored):
+            with suppress(Damage):  # else it was damaged here
+                return self._open(place, kept)
+        sealed = self._fetch(place)
+        plain = self._open(place, sealed)
+        self._index.keep_blocks(name, [(place.offset, sealed)])
+        return plain
+
+    def _open(self, place: Location, sealed: bytes) -> bytes:
+        return self._key(place).open(place.counter, sealed, place.object_name)
+
+    def _fetch(self, place: Location) -> bytes:
         name = place.object_name
         try:
-            sealed = self._store.get(name, start=place.offset, length=place.stored)
+            return self._store.get(name, start=place.offset, length=place.stored)
         except ObjectMissing:
             raise Damage(f"{name} is missing", object_name=name) from None
         except ObjectCutShort:
             raise Damage(f"{name} is cut short", object_name=name) from None
-        return self._key(place).open(place.counter, sealed, place.object_name)
 
     def _key(self, place: Location) -> BlockKey:
         with self._lock:

@@ -14,7 +14,8 @@ from typing import Any
 
 from vault.ids import BlobId, ObjectName
 
-_SCHEMA_VERSION = 4
+_SCHEMA_VERSION = 5
+_ROOM = 256 << 20
 _SCHEMA = """
 CREATE TABLE objects (n INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);
 CREATE TABLE packs (n INTEGER PRIMARY KEY, object INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL,
@@ -33,6 +34,8 @@ CREATE TABLE linked_pages (account TEXT NOT NULL, page BLOB NOT NULL, PRIMARY KE
 CREATE TABLE uses (message BLOB NOT NULL, piece BLOB NOT NULL, PRIMARY KEY (message, piece)) WITHOUT ROWID;
 CREATE TABLE covered (pack BLOB NOT NULL, teller BLOB NOT NULL, PRIMARY KEY (pack, teller)) WITHOUT ROWID;
 CREATE TABLE uses_read (teller BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE kept (n INTEGER PRIMARY KEY, object TEXT NOT NULL, offset INTEGER NOT NULL, octets INTEGER NOT NULL,
+                   sealed BLOB NOT NULL, UNIQUE (object, offset, octets));
 CREATE INDEX blocks_of_pack ON blocks (pack);
 CREATE INDEX packs_of_object ON packs (object);
 CREATE INDEX packs_by_id ON packs (id);
@@ -40,10 +43,14 @@ CREATE INDEX packs_by_id ON packs (id);
 
 
 class Cache:
-    """One such file: the bodies of small objects, and server ids. Safe to use from several threads."""
+    """One such file: the bodies of small objects, server ids, sealed blocks. Safe to use from several threads.
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    `room` is how many octets of blocks it may keep.
+    """
+
+    def __init__(self, database: sqlite3.Connection, room: int = _ROOM) -> None:
         self._db = database
+        self._room = room
         self._lock = threading.Lock()
         weakref.finalize(self, database.close)
 
@@ -70,6 +77,26 @@ class Cache:
         """Keep the body of a small object."""
         with self._lock, self._db as db:
             db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (name, body))
+
+    def kept_block(self, name: ObjectName, offset: int, octets: int) -> bytes | None:
+        """Return a block as it lies in an object, sealed, where it is kept; else None."""
+        with self._lock:
+            query = "SELECT sealed FROM kept WHERE object = ? AND offset = ? AND octets = ?"
+            row = self._db.execute(query, (name, offset, octets)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def keep_blocks(self, name: ObjectName, blocks: Iterable[tuple[int, bytes]]) -> None:
+        """Keep blocks of an object (offset, sealed octets), and let go of the oldest where there is no room."""
+        if not self._room:
+            return
+        with self._lock, self._db as db:
+            rows = ((name, offset, len(sealed), sealed) for offset, sealed in blocks)
+            db.executemany("INSERT OR REPLACE INTO kept (object, offset, octets, sealed) VALUES (?, ?, ?, ?)", rows)
+            (octets,) = db.execute("SELECT COALESCE(SUM(octets), 0) FROM kept").fetchone()
+            while octets > self._room:
+                n, less = db.execute("SELECT n, octets FROM kept ORDER BY n LIMIT 1").fetchone()
+                db.execute("DELETE FROM kept WHERE n = ?", (n,))
+                octets -= less
 
     def is_linked(self, account: str, page: BlobId) -> bool:
         """Say whether a page's server ids are known already."""

@@ -62,6 +62,8 @@ class Catalogue:
         self._blobs = bytearray()
         self._lengths = [array("q") for _ in range(len(_ORDER) + 1)]
         self._values = [bytearray() for _ in range(len(_ORDER) + 1)]
+        self.octets = 0
+        """How long it is about to be."""
 
     def __bool__(self) -> bool:
         return bool(self._blobs)
@@ -72,6 +74,7 @@ class Catalogue:
         for value, lengths, values in zip(entry.values, self._lengths, self._values, strict=True):
             lengths.append(len(value))
             values.extend(value)
+            self.octets += lengths.itemsize + len(value)
 
     def encode(self) -> bytes:
         """Return its octets: its mark, a column of blob ids, then seven string columns."""

@@ -204,6 +204,17 @@ class Index(Cache):
             found[blob].append(Location(pack_name(place[0], PackId(pack)), *place))
         return found
 
+    def after(self, first: BlobId, blobs: Iterable[BlobId]) -> list[BlobId]:
+        """Sort blobs by when they were written: what came next after a given one first, what came before it last.
+
+        Blocks are numbered as index objects were learned, whose names tell their time; so it is no more than likely.
+        """
+        query = "SELECT COALESCE(MAX(block), 0) FROM blobs WHERE id = ?"
+        with self._lock:
+            (start,) = self._db.execute(query, (first,)).fetchone()
+            known = [(self._db.execute(query, (blob,)).fetchone()[0], blob) for blob in blobs]
+        return [blob for n, blob in sorted(known, key=lambda one: (one[0] < start, abs(one[0] - start)))]
+
     def session(self, session: SessionId) -> SealedSession | None:
         """Return a session's sealed key."""
         with self._lock:
@@ -313,5 +324,8 @@ def _pack_id(name: ObjectName) -> PackId:
 
 
 def open_index(path: Path | None) -> Index:
-    """Open the cache file, or a temporary one where `path` is None; a file that can't be used is begun anew."""
-    return Index(open_database(path))
+    """Open the cache file, or a temporary one where `path` is None, which keeps no blocks.
+
+    A file that can't be used is begun anew.
+    """
+    return Index(open_database(path)) if path else Index(open_database(None), room=0)

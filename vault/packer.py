@@ -33,6 +33,7 @@ class PackLimits:
     """
 
     pack: int = 16 << 20
+    catalogue: int = 16 << 20
     block: int = 2 << 20
     alone: int = 32 << 10
     message_alone: int = 128 << 10
@@ -216,7 +217,8 @@ class Packer:
             for blob in group:
                 if blob.entry:
                     self._open.catalogue.add(blob.entry)
-            if self._open.size < self._limits.pack:
+            # Mails of a few words make a catalogue that is far larger than their blocks, and lies in memory.
+            if self._open.size < self._limits.pack and self._open.catalogue.octets < self._limits.catalogue:
                 return None
             full, self._open = self._open, _OpenPack()
             return full

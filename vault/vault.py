@@ -18,7 +18,7 @@ from vault.columns import ColumnError
 from vault.errors import Damage, ObjectMissing, SnapshotMissing
 from vault.ids import AccountId, BlobId, ObjectName, SnapshotId
 from vault.index import Index, open_index
-from vault.keyring import unlock
+from vault.keyring import unlock, unlock_to_look
 from vault.keys import KeyRing
 from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot, Tree
 from vault.records import RunRecord, chain_link, open_run, open_snapshot
@@ -36,10 +36,18 @@ def open_vault(store: ReadStore, secret: Secret, *, cache: Path | None = None) -
     return open_with(store, unlock(store, secret), cache)
 
 
-def open_with(store: ReadStore, ring: KeyRing, cache: Path | None) -> Vault:
+def open_to_look(store: ReadStore, secret: Secret, *, cache: Path | None = None) -> Vault:
+    """Open a vault for someone who only looks into it: with fewer requests, and what the cache keeps is not read again.
+
+    Not for who writes, or must know what the store still holds. Raises WrongSecret, VaultError.
+    """
+    return open_with(store, unlock_to_look(store, secret), cache, keep=True)
+
+
+def open_with(store: ReadStore, ring: KeyRing, cache: Path | None, *, keep: bool = False) -> Vault:
     """Open a vault whose keys are at hand."""
     path = cache / f"{ring.vault_id.hex()}.sqlite" if cache else None
-    return Vault(store, ring, open_index(path), cache)
+    return Vault(store, ring, open_index(path), cache, keep=keep)
 
 
 class Standing(NamedTuple):
@@ -58,14 +66,16 @@ class Standing(NamedTuple):
 class Vault:
     """All that one organisation keeps at one place, opened with its keys."""
 
-    def __init__(self, store: ReadStore, ring: KeyRing, index: Index, cache: Path | None = None) -> None:
+    def __init__(
+        self, store: ReadStore, ring: KeyRing, index: Index, cache: Path | None = None, *, keep: bool = False
+    ) -> None:
         self.store = store
         self.ring = ring
         self.index = index
-        self.blobs = BlobReader(store, ring, index)
+        self.blobs = BlobReader(store, ring, index, keep=keep)
         self.in_bulk = in_spans(store, index.size_of, cache)
         """The store as it is best read where most of it will be wanted."""
-        self._in_bulk = BlobReader(self.in_bulk, ring, index)
+        self._in_bulk = BlobReader(self.in_bulk, ring, index, keep=keep)
         self.unreadable: dict[ObjectName, Damage] = {}
         self._fresh = False
         self._in_vain = 0
@@ -170,26 +180,34 @@ class Vault:
 
     def read_meta(self, blob: BlobId) -> bytes:
         """Return a page, node or tree. Raises Damage."""
-        return self._read(blob, b"meta")
+        return self._read(self.blobs, blob, b"meta")
+
+    def read_meta_in_bulk(self, blob: BlobId) -> bytes:
+        """Return the same for someone who will want most of what lies around it. Raises Damage."""
+        return self._read(self._in_bulk, blob, b"meta")
 
     def read_message(self, blob: BlobId) -> bytes:
         """Return one message's exact octets, verified. Raises Damage, ContentKeyMissing."""
-        return self._read(blob, b"message")
+        return self._read(self.blobs, blob, b"message")
 
-    def _read(self, blob: BlobId, kind: bytes) -> bytes:
+    def _read(self, reader: BlobReader, blob: BlobId, kind: bytes) -> bytes:
         """Read a blob; where it is not to be found, look whether a backup or a prune has changed the index since."""
-        self._ensure_index()
         try:
-            return self.blobs.read(blob, kind)
+            return reader.read(blob, kind)
         except Damage:
-            if self._in_vain >= _REFRESHES_IN_VAIN:
+            if not self._look_anew():
                 raise
-            before = self.index.objects()
-            self.refresh()
-            if self.index.objects() == before:
-                self._in_vain += 1
-                raise
-        return self.blobs.read(blob, kind)
+        return reader.read(blob, kind)
+
+    def _look_anew(self) -> bool:
+        """Refresh the index; return whether that changed it. Damage all over is no reason to do so without end."""
+        if self._in_vain >= _REFRESHES_IN_VAIN:
+            return False
+        before = self.index.objects()
+        self.refresh()
+        changed = self.index.objects() != before
+        self._in_vain += not changed
+        return changed
 
     def read_messages(self, wanted: Iterable[Wanted]) -> Iterator[tuple[BlobId, bytes | Damage]]:
         """Yield the octets of each message in the given order, or the damage found, reading ahead in threads."""

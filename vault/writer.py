@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from vault.catalogue import describe
 from vault.clock import Clock
@@ -213,6 +214,8 @@ class VaultWriter:
                 packs = [entry.id for entry in entries]
                 entries.append(pack_entry(data, directory))
                 self._store.put(entries[-1].name, data)
+                kept = ((b.offset, data[b.offset : b.offset + b.stored]) for b in directory.blocks if b.blobs)
+                self._vault.index.keep_blocks(entries[-1].name, kept)
                 if uses:
                     self._vault.index.learn_uses(entries[-1].name, packs, self._uses)
             if entries:
@@ -326,8 +329,8 @@ def meta_object(ring: KeyRing, blobs: dict[BlobId, bytes], uses: bytes = b"") ->
     body: list[bytes] = []
     blocks: list[Block] = []
     offset = len(header.encode())
-    groups = [(group, b"".join(stored for _, stored in group)) for group in _solid(blobs) if group]
-    for counter, (group, plain) in enumerate([*groups, *([([], uses)] if uses else [])]):
+    groups = ((group, b"".join(stored for _, stored in group)) for group in _solid(blobs) if group)
+    for counter, (group, plain) in enumerate(chain(groups, [([], uses)] if uses else [])):
         sealed = key.seal(counter, plain, _META_LEVEL)
         if key.open(counter, sealed, "a new meta object") != plain:
             raise Damage("a block just built does not hold what was put in", object_name="a new meta object")

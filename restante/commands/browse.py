@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from string import hexdigits
 from typing import Annotated, Any
 
 import typer
@@ -19,11 +20,12 @@ from restante.wiring import Wiring
 from restore.namespaces import apart
 from restore.plan import source_levels
 from vault.catalogue import readable
+from vault.finding import holds_message, messages_beginning
 from vault.ids import BlobId
 from vault.model import CatalogueEntry, Flags, Mailbox, MessageRow, Snapshot, Tree
 from vault.vault import Vault
 
-SHORTEST_ID, SHOWN_ID = 4, 12
+SHORTEST_ID, SHOWN_ID, WHOLE_ID = 4, 12, 32
 SIEVE = "sieve:"
 Place = Annotated[
     str,
@@ -44,7 +46,7 @@ def snapshots(
     """List snapshots, oldest first."""
     from vault.tombstones import read_holds
 
-    opened = Wiring(config, vault).vault
+    opened = Wiring(config, vault).vault_to_look
     found, holds = opened.snapshots(account), read_holds(opened.store, opened.ring)
     held = {s.id for s in found if holds.covers(s.account_id, s.id)}
     if as_json:
@@ -85,7 +87,7 @@ def ls(
     as_json: JsonOption = False,
 ) -> None:
     """List the mailboxes of a snapshot, or the messages of one mailbox."""
-    opened = Wiring(config, vault).vault
+    opened = Wiring(config, vault).vault_to_look
     tree = opened.tree(find(opened, place))
     boxes = tree.mailboxes
     if mailbox is None:
@@ -179,7 +181,7 @@ def cat(
     vault: VaultOption = None,
 ) -> None:
     """Write one message's, or Sieve script's, exact bytes to stdout."""
-    opened = Wiring(config, vault).vault
+    opened = Wiring(config, vault).vault_to_look
     snapshot = find(opened, place)
     if message.startswith(SIEVE):
         octets = _script_of(opened, snapshot, message.removeprefix(SIEVE), place)
@@ -200,13 +202,19 @@ def _script_of(vault: Vault, snapshot: Snapshot, name: str, place: str) -> bytes
 def _message_of(vault: Vault, snapshot: Snapshot, start: str, place: str) -> BlobId:
     if len(start) < SHORTEST_ID:
         raise UsageTrouble(f"{start} is too short for a message id", hint=f"give at least {SHORTEST_ID} digits of it")
-    rows = (row for box in vault.tree(snapshot).mailboxes for row in vault.rows(box))
-    found = {row.blob for row in rows if row.blob.hex().startswith(start)}
+    found = _found(vault, snapshot, start) if set(start) <= set(hexdigits) else set()
     if not found:
         raise UsageTrouble(f"no message {start} in {place}", hint=f"`restante ls {place} MAILBOX` lists messages")
     if len(found) > 1:
         raise UsageTrouble(f"{len(found)} messages begin with {start}", hint="give more digits of the id")
     return found.pop()
+
+
+def _found(vault: Vault, snapshot: Snapshot, start: str) -> set[BlobId]:
+    if len(start) != WHOLE_ID:
+        return messages_beginning(vault, snapshot, start)
+    whole = BlobId(bytes.fromhex(start))
+    return {whole} if holds_message(vault, snapshot, whole) else set()
 
 
 def diff(
@@ -217,7 +225,7 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what came, went, moved and changed flags between two snapshots."""
-    opened = Wiring(config, vault).vault
+    opened = Wiring(config, vault).vault_to_look
     first, second = find(opened, before), find(opened, after)
     found = compare(*_placed(opened, first, second))
     # On another account's server, rights and annotations are another's by nature.

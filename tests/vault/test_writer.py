@@ -211,3 +211,16 @@ def test_the_stored_octets_of_an_account_add_up(store: MemoryStore, vault: Vault
     packs = sum(len(data) for name, data in store.objects.items() if name.startswith("packs/"))
     assert 0.9 * packs < shares[0].octets + shares[1].octets <= packs
     assert 0.8 < shares[0].octets / shares[1].octets < 1.25
+
+
+def test_a_pack_of_short_mails_ends_before_its_catalogue_fills_the_memory(
+    store: MemoryStore, vault: Vault, secret: Passphrase
+) -> None:
+    mails = [plain_mail(n) for n in range(400)]
+    one = VaultWriter(vault, store, clock=SystemClock(), limits=PackLimits(block=2_000, catalogue=20_000))
+    blobs = [one.add_message(mail, Share()).blob for mail in mails]
+    one.flush()
+    one.close()
+    packs = [name for name in store.objects if name.startswith("packs/")]
+    assert 3 < len(packs) < 20
+    assert open_vault(store, secret).catalogue(blobs).keys() == set(blobs)
