@@ -50,7 +50,8 @@ def plan_sync(
     kept = [m for m in chosen if m.namespace in namespaces]
     left_out = tuple(m.name for m in chosen if m.namespace and m.namespace not in namespaces)
     plans = [plan_mailbox(before.get(listed.raw), listed) for listed in kept]
-    gone = [m for m in before.values() if m.raw not in {listed.raw for listed in listing}]
+    there = {listed.raw for listed in listing}
+    gone = [m for m in before.values() if m.raw not in there]
     alarms = tuple(_listing_alarms(before.values(), gone, plans))
     return SyncPlan(tuple(sorted(plans, key=_urgency)), alarms, left_out)
 
