@@ -17,6 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from vault.clock import Clock
+from vault.decoding import decode
 from vault.errors import Damage, ObjectMissing
 from vault.ids import AccountId, ObjectName, SnapshotId
 from vault.keys import KeyRing
@@ -194,7 +195,7 @@ def _bodies(
             if not data.startswith(MAGIC):
                 continue  # not ours; were it one of ours gone bad, its census would be missed
             body = open_object(ring.meta_key, ring.vault_id, kind, info.name, data)
-            yield info, msgspec.json.decode(body, type=model)
+            yield info, decode(body, model)
         except ObjectMissing:
             continue  # another prune was done with it meanwhile
         except Damage as damage:
