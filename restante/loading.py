@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -22,8 +22,7 @@ PLACES = (Path("restante.yaml"), Path("/etc/restante/config.yaml"))
 SECRET_WORDS = ("password", "passphrase", "secret", "token", "key")
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """A sound configuration, and the file it came from; relative paths in it start at the file's directory."""
 
     config: Config

@@ -7,9 +7,10 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from getpass import getpass
 from pathlib import Path
+
+import msgspec
 
 from imap.errors import LoginRefused
 from imap.model import Login
@@ -25,8 +26,7 @@ COMMAND_SECONDS = 60
 MIN_PASSPHRASE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """One place a secret may come from; what it is for is only told in messages."""
 
     what: str

@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import count
 
 import msgspec
@@ -57,8 +56,7 @@ class VaultFile(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.format}\n{self.vault}\n{self.suite}\n{self.generation}\n{self.content_key.hex()}"
 
 
-@dataclass(frozen=True, slots=True)
-class SlotInfo:
+class SlotInfo(msgspec.Struct, frozen=True):
     """A slot as `key list` shows it."""
 
     name: str

@@ -76,8 +76,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 RecordT = TypeVar("RecordT", Tombstone, Hold)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """A tombstone in the store; `written` is by the store's clock."""
 
     name: ObjectName
@@ -138,8 +137,7 @@ def write_tombstone(store: WriteStore, ring: KeyRing, clock: Clock, stone: Tombs
     return Written(name, store.stat(name).modified, stone)
 
 
-@dataclass(frozen=True)
-class Holds:
+class Holds(msgspec.Struct, frozen=True):
     """The holds in force, and the names of those that can't be read."""
 
     records: dict[ObjectName, Hold]
