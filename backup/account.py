@@ -72,6 +72,7 @@ class AccountRun:
         self._hint = ""
         self._scripts = ScriptReader(source, timeout=options.timeout_seconds)
         self._ended: Outcome | None = None
+        self._captured: SnapshotDraft | None = None
 
     def run(self, checkpoint: Callable[[], None]) -> None:
         """Read the account to its end, or as far as possible; `checkpoint` is called now and then in between."""
@@ -281,7 +282,7 @@ class AccountRun:
             tuple(sorted(mailboxes, key=lambda m: m.raw)), self._prefix, self._server_metadata(), self._known_scripts()
         )
         messages = sum(m.messages for m in mailboxes)
-        draft = SnapshotDraft(
+        draft = self._captured = SnapshotDraft(
             account=self.source.account,
             status="partial" if failures or self._ended not in ("complete", "partial") else "complete",
             tree=self._writer.add_meta(msgspec.json.encode(tree)),
@@ -337,16 +338,15 @@ class AccountRun:
         return moved_mailbox(plan.before, plan.listed) if plan.before else None
 
     def report(self, snapshot: SnapshotId | None) -> AccountReport:
-        """Say what became of the account; `snapshot` is the one that stands for it now."""
-        mailboxes = self._mailboxes() if self._looked else []
-        messages = sum(m.messages for m in mailboxes)
+        """Say what became of the account, as it was captured last; `snapshot` is the one that stands for it now."""
+        captured = self._captured
         return AccountReport(
             account=self.source.account,
             status=self._ended or "interrupted",
             snapshot=snapshot or (self._previous.id if self._previous else None),
-            mailboxes=len(mailboxes),
-            messages=messages,
-            octets=sum(m.octets for m in mailboxes),
+            mailboxes=captured.mailboxes if captured else 0,
+            messages=captured.messages if captured else 0,
+            octets=captured.octets if captured else 0,
             new_messages=self._tally.new,
             linked_messages=self._tally.linked,
             known_messages=self._tally.known,
@@ -354,7 +354,7 @@ class AccountRun:
             stored_octets=self._tally.share.octets,
             round_trips=sum(s.round_trips for s in self._sessions) + self._scripts.round_trips,
             failures=self._all_failures(),
-            alarms=self._alarms(messages) if self._looked else (),
+            alarms=captured.alarms if captured else (),
             hint=self._hint,
             left_out=self._plan.left_out,
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
+
+import msgspec
 
 from backup.model import SourceAccount
 from vault.clock import Clock
@@ -55,8 +56,7 @@ def fitting(sizes: Sequence[int], left: int, limit: int) -> int:
     return len(sizes)
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True):
     """What one account may read in any 24 hours, and what was read of it lately."""
 
     limit: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -202,13 +203,18 @@ class MailboxDraft:
 _FLEETING = {"\\marked", "\\unmarked", "\\haschildren", "\\hasnochildren", "\\subscribed"}
 
 
+@lru_cache(maxsize=256)
+def _lasting(attributes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(a for a in attributes if a.lower() not in _FLEETING))
+
+
 def bare_mailbox(listed: ListedMailbox) -> Mailbox:
     """Return a mailbox's place in the hierarchy, with no messages."""
     return Mailbox(
         name=listed.name,
         raw=listed.raw,
         delimiter=listed.delimiter,
-        attributes=tuple(sorted(a for a in listed.attributes if a.lower() not in _FLEETING)),
+        attributes=_lasting(listed.attributes),
         special_use=listed.special_use,
         subscribed=listed.subscribed,
         namespace=listed.namespace,
@@ -229,13 +235,12 @@ def with_belongings(mailbox: Mailbox, before: Mailbox | None, told: Belongings) 
 
 def moved_mailbox(before: Mailbox, listed: ListedMailbox) -> Mailbox:
     """Return a mailbox whose messages are as they were, at the place where it is listed now."""
-    now = bare_mailbox(listed)
     return msgspec.structs.replace(
         before,
-        delimiter=now.delimiter,
-        attributes=now.attributes,
-        special_use=now.special_use,
-        subscribed=now.subscribed,
-        namespace=now.namespace,
-        namespace_prefix=now.namespace_prefix,
+        delimiter=listed.delimiter,
+        attributes=_lasting(listed.attributes),
+        special_use=listed.special_use,
+        subscribed=listed.subscribed,
+        namespace=listed.namespace,
+        namespace_prefix=listed.namespace_prefix,
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from imap.model import Endpoint, Login, NamespaceKind
 from imap.pace import Pace
 from vault.ids import SnapshotId
@@ -57,8 +59,7 @@ class BackupOptions:
     job: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountReport:
+class AccountReport(msgspec.Struct, frozen=True):
     """What became of one account. Sizes in octets; `downloaded_octets` is all that came over the wire.
 
     `hint` says what to do about the trouble that ended the account's run, where one did. `left_out` are mailboxes of
@@ -83,8 +84,7 @@ class AccountReport:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BackupReport:
+class BackupReport(msgspec.Struct, frozen=True):
     """What became of a job. `started` is RFC 3339 in UTC."""
 
     status: Outcome

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
+
+import msgspec
 
 from imap.model import ListedMailbox, MailboxStatus, NamespaceKind, Opened
 from vault.model import Mailbox, Tree
@@ -18,8 +19,7 @@ WINDOW = 2000
 OWN: frozenset[NamespaceKind] = frozenset({""})
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxPlan:
+class MailboxPlan(msgspec.Struct, frozen=True):
     """What to do about one listed mailbox, and why. `before` is what the last snapshot knew of it."""
 
     listed: ListedMailbox
@@ -28,8 +28,7 @@ class MailboxPlan:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SyncPlan:
+class SyncPlan(msgspec.Struct, frozen=True):
     """What to do about an account: its mailboxes in the order to read them, and what should alarm somebody."""
 
     mailboxes: tuple[MailboxPlan, ...]
@@ -50,7 +49,8 @@ def plan_sync(
     kept = [m for m in chosen if m.namespace in namespaces]
     left_out = tuple(m.name for m in chosen if m.namespace and m.namespace not in namespaces)
     plans = [plan_mailbox(before.get(listed.raw), listed) for listed in kept]
-    gone = [m for m in before.values() if m.raw not in {listed.raw for listed in listing}]
+    there = {listed.raw for listed in listing}
+    gone = [m for m in before.values() if m.raw not in there]
     alarms = tuple(_listing_alarms(before.values(), gone, plans))
     return SyncPlan(tuple(sorted(plans, key=_urgency)), alarms, left_out)
 
@@ -160,8 +160,7 @@ def lacks(plan: MailboxPlan) -> int:
     return min(now.messages, max(arrived, now.messages - before.messages) + len(before.failed))
 
 
-@dataclass(frozen=True, slots=True)
-class CatchUp:
+class CatchUp(msgspec.Struct, frozen=True):
     """How to learn what happened to a mailbox since the last snapshot, and why so.
 
     "told": the opening itself said it (QRESYNC). "ask": CHANGEDSINCE for flags, and a look at the UIDs only where the

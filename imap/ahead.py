@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from imap.model import Facts
 from imap.sets import Range, ranges_of
 
 
-@dataclass(slots=True)
-class Ahead:
+class Ahead(msgspec.Struct):
     """Facts of the messages from UID `first` on, told right behind an opening that counted `exists` messages."""
 
     first: int

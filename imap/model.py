@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import msgspec
+
 NamespaceKind = Literal["", "other", "shared"]
 """Whose a mailbox is (RFC 2342): the user's own, another user's, or shared by all."""
 TlsMode = Literal["implicit", "starttls", "off"]
@@ -49,8 +51,7 @@ class Login:
     renew: Secret | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxStatus:
+class MailboxStatus(msgspec.Struct, frozen=True):
     """The four numbers that say whether a mailbox changed (RFC 9051 §6.3.11, RFC 7162 §3.1.2.1)."""
 
     messages: int
@@ -59,8 +60,7 @@ class MailboxStatus:
     highestmodseq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ListedMailbox:
+class ListedMailbox(msgspec.Struct, frozen=True):
     """One line of the account's listing; `status` is None for what can't be selected or did not answer.
 
     `name` is decoded (modified UTF-7 or UTF-8), `raw` the octets as listed. `namespace` is empty for the user's own,
@@ -79,8 +79,7 @@ class ListedMailbox:
     namespace_prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """A mailbox opened with EXAMINE or SELECT. `vanished` and `changed` only after a QRESYNC opening.
 
     `cut_to` is how many messages the server shows, the newest, where the mailbox may hold more; else 0.

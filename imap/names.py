@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from itertools import compress
 
 _SHIFTED = re.compile(rb"&([^-]*)-")
 _PLAIN = re.compile(r"[ -~]+")
@@ -27,6 +28,8 @@ def decode_name(raw: bytes) -> str:
 
 def encode_name(name: str) -> bytes:
     """Return a name's octets in modified UTF-7, in the one form the RFC allows."""
+    if "&" not in name and _PLAIN.fullmatch(name):
+        return name.encode("ascii")
     pieces: list[bytes] = []
     position = 0
     for match in _PLAIN.finditer(name):
@@ -48,15 +51,14 @@ def unique_names(raws: list[bytes]) -> list[str]:
     Two names can read the same only where a server breaks the RFC (`R&-D` beside `R&D`); the one that breaks it then
     carries its octets in hexadecimal.
     """
-    taken = {decode_name(raw) for raw in raws if is_faithful(raw)}
+    decoded = [decode_name(raw) for raw in raws]
+    faithful = [encode_name(name) == raw for name, raw in zip(decoded, raws, strict=True)]
+    taken = set(compress(decoded, faithful))
     names: list[str] = []
-    for raw in raws:
-        name = decode_name(raw)
-        if not is_faithful(raw):
-            if name in taken:
-                name = f"{name} ({raw.hex()})"
-            taken.add(name)
-        names.append(name)
+    for name, raw, follows in zip(decoded, raws, faithful, strict=True):
+        shown = name if follows or name not in taken else f"{name} ({raw.hex()})"
+        taken.add(shown)
+        names.append(shown)
     return names
 
 
@@ -69,6 +71,8 @@ def _shift(text: str) -> bytes:
 
 def _from_utf7(raw: bytes) -> str | None:
     """Decode modified UTF-7; None where it is malformed."""
+    if b"&" not in raw:
+        return raw.decode("ascii")
     pieces: list[str] = []
     position = 0
     for match in _SHIFTED.finditer(raw):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal
+
+import msgspec
 
 ServerIdKind = Literal["EMAILID", "X-GM-MSGID", "X-GUID", "UIDL", ""]
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(msgspec.Struct, frozen=True):
     """How to treat one kind of server.
 
     `server_id_kind` is the FETCH item that names a message's content for good. `commands_at_once` is how many FETCH
@@ -84,7 +84,7 @@ def choose(words: bytes, capabilities: frozenset[str], enabled: frozenset[str] =
     kinds = [kind for capability, kind in _BY_CAPABILITY if capability in capabilities]
     uid_only = "UIDONLY" in enabled
     most_at_once = _most_at_once(capabilities)
-    return replace(
+    return msgspec.structs.replace(
         profile,
         server_id_kind=kinds[0] if kinds else profile.server_id_kind,
         esearch=profile.esearch and "ESEARCH" in capabilities,

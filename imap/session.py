@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from imap import append, fetch, listing, scan
 from imap.ahead import Ahead
@@ -284,7 +285,7 @@ class Session:
             self._ahead = Ahead(ahead, facts, opened.exists)
             self._server_id_tried = self._server_id_tried or bool(facts)
         most = self.profile.most_shown
-        return replace(opened, cut_to=most) if 0 < most <= opened.exists else opened
+        return msgspec.structs.replace(opened, cut_to=most) if 0 < most <= opened.exists else opened
 
     def _try_server_id(self, uid: int) -> None:
         """Ask one message for its id: X-GUID is advertised nowhere, and a wrong guess must not cost a window."""

@@ -42,6 +42,7 @@ _TOKEN = re.compile(
     rb"|(?P<atom>(?:BODY|BINARY(?:\.SIZE)?)\[[^\]\r\n]{0,1000}+\](?:<\d+>)?|[^ ()\"\r\n]++))",
     re.IGNORECASE | re.DOTALL,
 )
+_OPEN, _QUOTED, _LITERAL, _ATOM = (_TOKEN.groupindex[name] for name in ("open", "quoted", "literal", "atom"))
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _STATUS = re.compile(
     rb"\S+ (OK|NO|BAD|BYE|PREAUTH)(?: +(?:\[((?:[^\]\"]|\"[^\"]*\")*+)\] ?)?(.*))?", re.IGNORECASE | re.DOTALL
@@ -65,27 +66,24 @@ def tokens(response: Response, start: int = 0) -> list[Value]:
         if match is None or count > _MOST_TOKENS or len(stack) > _DEEPEST:
             raise garbage()
         position = match.end()
-        if match.lastgroup == "open":
+        kind, value = match.lastindex, match[match.lastindex or 0]
+        if kind == _ATOM:
+            out.append(None if value.upper() == b"NIL" else value)
+        elif kind == _QUOTED:
+            out.append(_ESCAPED.sub(rb"\1", value) if b"\\" in value else value)
+        elif kind == _OPEN:
             stack.append(out)
             out = []
-        elif match.lastgroup == "close":
+        elif kind == _LITERAL:
+            out.append(next(literals, b""))
+        else:
             if not stack:
                 raise garbage()
             inner, out = out, stack.pop()
             out.append(inner)
-        else:
-            out.append(next(literals, b"") if match.lastgroup == "literal" else _string(match))
     if stack:
         raise garbage()
     return out
-
-
-def _string(match: re.Match[bytes]) -> Value:
-    quoted: bytes | None = match["quoted"]
-    if quoted is not None:
-        return _ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted
-    atom: bytes = match["atom"]
-    return None if atom.upper() == b"NIL" else atom
 
 
 def kind_of(response: Response) -> tuple[bytes, int]:
@@ -96,7 +94,7 @@ def kind_of(response: Response) -> tuple[bytes, int]:
     match = _UNTAGGED.match(response.text)
     if match is None:
         return b"", 0
-    count = number(match[1] or b"0")
+    count = number(match[1]) if match[1] else 0
     if count is None:
         raise garbage()
     return match[2].upper(), count

@@ -1,6 +1,6 @@
 """The configuration, declared once: from here come validation, JSON Schema, the sample file and its reference."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: pydantic would have to evaluate each one, which takes a while.
 
 import re
 from datetime import timedelta
@@ -321,7 +321,7 @@ class Retention(Section):
     yearly: int = _count("The same for years.", 10)
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> "Policy":
         """What it says, as the engine takes it."""
         from backup.retention import Policy
 

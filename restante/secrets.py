@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from getpass import getpass
 from pathlib import Path
 
+import msgspec
+
 from imap.errors import LoginRefused
 from imap.model import Login
 from imap.model import Secret as SecretGiver
@@ -25,8 +27,7 @@ COMMAND_SECONDS = 60
 MIN_PASSPHRASE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """One place a secret may come from; what it is for is only told in messages."""
 
     what: str

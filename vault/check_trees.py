@@ -10,6 +10,7 @@ import msgspec
 from vault.blobs import BlobReader
 from vault.check_report import Affected, Findings
 from vault.columns import ColumnError
+from vault.decoding import decode
 from vault.errors import Damage
 from vault.ids import BlobId, ObjectName
 from vault.index import Index, Location
@@ -44,7 +45,7 @@ class TreeChecker:
     def check(self, snapshot: Snapshot) -> None:
         """Check all that a snapshot names. Raises StoreError."""
         with self._noting(snapshot.tree, Affected(snapshot.account, "", None)):
-            tree = msgspec.json.decode(self._reader.read(BlobId(snapshot.tree), b"meta"), type=Tree)
+            tree = decode(self._reader.read(BlobId(snapshot.tree), b"meta"), Tree)
             for mailbox in tree.mailboxes:
                 self._mailbox(snapshot.account, mailbox, snapshot.tree)
 

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count
 
 import msgspec
 
 from vault.clock import Clock, SystemClock
+from vault.decoding import decode
 from vault.errors import ObjectMissing, VaultError, WrongSecret
 from vault.ids import ObjectName
 from vault.keys import SUITE_NAME, ContentPublicKey, KeyRing, new_content_key
@@ -57,8 +57,7 @@ class VaultFile(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.format}\n{self.vault}\n{self.suite}\n{self.generation}\n{self.content_key.hex()}"
 
 
-@dataclass(frozen=True, slots=True)
-class SlotInfo:
+class SlotInfo(msgspec.Struct, frozen=True):
     """A slot as `key list` shows it."""
 
     name: str
@@ -299,7 +298,7 @@ def _slots(store: ReadStore) -> list[Slot]:
 def read_slot(name: ObjectName, data: bytes) -> Slot | None:
     """Return the slot in an object; None for a damaged one, which must not keep the others from opening the vault."""
     try:
-        slot = msgspec.json.decode(data, type=Slot)
+        slot = decode(data, Slot)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return slot if name == f"keys/{slot.name}.json" and _VAULT_ID.fullmatch(slot.vault) else None
@@ -336,7 +335,7 @@ def _vault_files(store: ReadStore) -> dict[ObjectName, VaultFile | None]:
 def read_vault_file(data: bytes) -> VaultFile | None:
     """Return what a vault file says; None for one that can't be read."""
     try:
-        words = msgspec.json.decode(data, type=VaultFile)
+        words = decode(data, VaultFile)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return words if _VAULT_ID.fullmatch(words.vault) else None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -38,8 +39,7 @@ class SealedSession(NamedTuple):
     sealed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ContentPublicKey:
+class ContentPublicKey(msgspec.Struct, frozen=True):
     """The public half: ML-KEM-768 key (1,184 octets) then X25519 key (32)."""
 
     octets: bytes

@@ -13,6 +13,7 @@ import msgspec
 
 from vault.blobs import BlobReader
 from vault.columns import ColumnError
+from vault.decoding import decode
 from vault.errors import Damage, ObjectMissing
 from vault.ids import BlobId, ObjectName, PackId
 from vault.index import Index, open_index, read_index_object
@@ -244,7 +245,7 @@ class _Walker:
     def walk(self, snapshot: Snapshot) -> None:
         """Note all that a snapshot needs. Raises Damage, StoreError."""
         try:
-            tree = msgspec.json.decode(self._read(BlobId(snapshot.tree)), type=Tree)
+            tree = decode(self._read(BlobId(snapshot.tree)), Tree)
             for mailbox in tree.mailboxes:
                 self._rows(mailbox.rows)
                 self._flags(mailbox.flags)

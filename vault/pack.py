@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import SEEK_END, BytesIO
 from typing import Literal, NamedTuple
+
+import msgspec
 
 from vault.columns import ColumnError, ColumnReader, ColumnWriter
 from vault.errors import Damage
@@ -71,8 +72,7 @@ def meta_block_key(vault_id: bytes, meta_key: bytes, salt: bytes) -> BlockKey:
     return block_key(vault_id, "M", SessionId(salt), derive(meta_key, "M", vault_id + salt))
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(msgspec.Struct, frozen=True):
     """What a pack says of itself, and an index of it: its blocks in order, and the sessions they need."""
 
     kind: PackKind
@@ -80,8 +80,7 @@ class Directory:
     sessions: tuple[SealedSession, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PackEntry:
+class PackEntry(msgspec.Struct, frozen=True):
     """One pack as the index knows it."""
 
     id: PackId

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from vault.decoding import decode
 from vault.errors import Damage
 from vault.ids import AccountId, ObjectName, SnapshotId
 from vault.keys import KeyRing
@@ -156,7 +157,7 @@ def chain_link(data: bytes) -> str:
 
 def _decode(body: bytes, kind: type[RecordT], name: str) -> RecordT:
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decode(body, kind)
     except msgspec.DecodeError:
         raise Damage(f"{name} can't be read", object_name=name) from None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import zstandard
 from blake3 import blake3
 from cryptography.exceptions import InvalidTag
@@ -32,8 +32,7 @@ def derive(secret: bytes, label: str, salt: bytes) -> bytes:
     return HKDF(SHA256(), 32, salt, b"restante v1 " + label.encode()).derive(secret)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """The first 22 octets of every sealed object: magic, format, kind, 16 random octets of salt."""
 
     kind: Kind

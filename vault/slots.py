@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from vault.decoding import decode
 from vault.errors import VaultError, WrongSecret
 from vault.keys import ContentPrivateKey, ContentPublicKey, KeyRing
 from vault.seal import derive
@@ -131,7 +132,7 @@ def open_slot(slot: Slot, secret: Passphrase | RecoveryKey) -> KeyRing | None:
         plain = AESGCM(slot.key(secret)).decrypt(bytes(12), slot.sealed, slot.aad())
     except InvalidTag:
         return None
-    return msgspec.json.decode(plain, type=Secrets).ring(bytes.fromhex(slot.vault))
+    return decode(plain, Secrets).ring(bytes.fromhex(slot.vault))
 
 
 def new_recovery_key() -> str:
@@ -177,7 +178,7 @@ def write_key_file(ring: KeyRing, *, backup_only: bool) -> bytes:
 def read_key_file(data: bytes) -> KeyRing:
     """Return the key ring of a key file; raises WrongSecret."""
     try:
-        words = msgspec.json.decode(data, type=KeyFileContent)
+        words = decode(data, KeyFileContent)
         vault_id = bytes.fromhex(words.vault)
         keys = [ContentPrivateKey(octets) for octets in words.content]
         private = {key.public().id: key for key in keys}

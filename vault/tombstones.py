@@ -17,6 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from vault.clock import Clock
+from vault.decoding import decode
 from vault.errors import Damage, ObjectMissing
 from vault.ids import AccountId, ObjectName, SnapshotId
 from vault.keys import KeyRing
@@ -75,8 +76,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 RecordT = TypeVar("RecordT", Tombstone, Hold)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """A tombstone in the store; `written` is by the store's clock."""
 
     name: ObjectName
@@ -137,8 +137,7 @@ def write_tombstone(store: WriteStore, ring: KeyRing, clock: Clock, stone: Tombs
     return Written(name, store.stat(name).modified, stone)
 
 
-@dataclass(frozen=True)
-class Holds:
+class Holds(msgspec.Struct, frozen=True):
     """The holds in force, and the names of those that can't be read."""
 
     records: dict[ObjectName, Hold]
@@ -194,7 +193,7 @@ def _bodies(
             if not data.startswith(MAGIC):
                 continue  # not ours; were it one of ours gone bad, its census would be missed
             body = open_object(ring.meta_key, ring.vault_id, kind, info.name, data)
-            yield info, msgspec.json.decode(body, type=model)
+            yield info, decode(body, model)
         except ObjectMissing:
             continue  # another prune was done with it meanwhile
         except Damage as damage:

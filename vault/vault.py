@@ -15,6 +15,7 @@ import msgspec
 from vault.blobs import BlobReader, Wanted
 from vault.catalogue import decode_catalogue
 from vault.columns import ColumnError
+from vault.decoding import decode
 from vault.errors import Damage, ObjectMissing, SnapshotMissing
 from vault.ids import AccountId, BlobId, ObjectName, SnapshotId
 from vault.index import Index, open_index
@@ -125,7 +126,7 @@ class Vault:
             snapshot = open_snapshot(self.ring, name, data)
             self.remember_snapshot(name, snapshot, chain_link(data))
             return snapshot, chain_link(data)
-        return msgspec.json.decode(body[64:], type=Snapshot), body[:64].decode()
+        return decode(body[64:], Snapshot), body[:64].decode()
 
     def remember_snapshot(self, name: ObjectName, snapshot: Snapshot, link: str) -> None:
         """Keep a snapshot in the cache, with what the next one of its account must say of it."""
@@ -164,7 +165,7 @@ class Vault:
         """Return a snapshot's mailboxes. Raises Damage."""
         data = self.read_meta(BlobId(snapshot.tree))
         try:
-            return msgspec.json.decode(data, type=Tree)
+            return decode(data, Tree)
         except msgspec.DecodeError:
             raise Damage(f"the tree of snapshot {snapshot.id} can't be read", object_name=snapshot.id) from None
 
@@ -252,7 +253,7 @@ class Vault:
     def _run(self, name: ObjectName) -> RunRecord:
         body = self.index.record(name)
         if body is not None:
-            return msgspec.json.decode(body, type=RunRecord)
+            return decode(body, RunRecord)
         run = open_run(self.ring, name, self.store.get(name))
         self.index.remember(name, msgspec.json.encode(run))
         return run

@@ -16,9 +16,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+
+import msgspec
 
 from vault.catalogue import describe
 from vault.clock import Clock
@@ -54,16 +55,14 @@ _META_BLOCK = 1 << 20
 _META_LEVEL = 9
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(msgspec.Struct, frozen=True):
     """What became of a message: its blob, and whether the vault had it before."""
 
     blob: BlobId
     known: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotDraft:
+class SnapshotDraft(msgspec.Struct, frozen=True):
     """All that an account's new snapshot says, but for its place in the chain."""
 
     account: str

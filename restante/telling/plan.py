@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, get_args
+
+import msgspec
 
 What = Literal["failed", "partial", "late", "damage", "suspended", "drill", "vanished"]
 About = Literal["failed", "partial", "late", "damage", "suspended", "drill", "vanished", "recovered"]
@@ -19,8 +20,7 @@ class Key(NamedTuple):
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(msgspec.Struct, frozen=True):
     """A state that someone should hear of. `detail` and `hint` are words for people and make no other state."""
 
     key: Key
@@ -30,8 +30,7 @@ class Trouble:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NoticePlan:
+class NoticePlan(msgspec.Struct, frozen=True):
     """What to tell one channel now: what has begun, what is over; and all that is told to it once that arrived."""
 
     begun: tuple[Trouble, ...]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -45,6 +47,23 @@ def opened(*, exists: int = 3, modseq: int | None = 41, told: bool = False) -> O
 
 def actions(previous: Tree | None, *listing: ListedMailbox) -> list[str]:
     return [plan.action for plan in plan_sync(previous, listing).mailboxes]
+
+
+class Walked(list[ListedMailbox]):
+    """A listing that counts how often it is gone through."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[ListedMailbox]:
+        self.walks += 1
+        return super().__iter__()
+
+
+def test_a_listing_is_gone_through_no_more_often_however_many_mailboxes_there_are() -> None:
+    few, many = (Walked(listed(f"Case {number}") for number in range(count)) for count in (2, 200))
+    for listing in (few, many):
+        plan_sync(Tree(tuple(kept(mailbox.name) for mailbox in listing)), listing)
+    assert few.walks == many.walks
 
 
 def test_a_mailbox_whose_four_numbers_stand_is_not_opened() -> None:

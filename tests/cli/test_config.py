@@ -63,6 +63,8 @@ def test_faults_come_as_json_too(command: Command) -> None:
     "text, line, words",
     [
         ("vault:\n\turl: file:///x\n", 2, "not YAML"),
+        ("vault: " + "[" * 99_999, 1, "nested too deeply"),
+        ("vault:\n  url: &here [*here]\n", 1, "within itself"),
         ("", 1, "vault is missing"),
         ("vault:\n  url: file:///x\naccounts:\n  name: alice\n", 3, "accounts"),
         ("vault:\n  url: file:///x\n  url: file:///y\n", 3, "set twice"),

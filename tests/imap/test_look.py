@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from imap.errors import ConnectionLost, Refused
+from imap.listing import status_lines
 from imap.model import MailboxStatus
+from imap.tokens import Response
 from tests.corpus import DOTTED_NAMES, MAILBOX_NAMES, plain_mail
 from tests.imap.conftest import Open
 from tests.imap.scripted import Reply, scripted_session
@@ -115,6 +119,17 @@ def test_names_come_as_atoms_quoted_and_literals_and_other_responses_are_ignored
     assert seen['quo"ted \\'].problem == "the server says: broken"
     assert seen['quo"ted \\'].delimiter is None
     assert seen["NIL"].delimiter == "\\"
+
+
+@given(st.text('a/"\\()[]{}1 &%*nilNIL\r\n', max_size=8), st.booleans())
+@example("NIL", False)
+@example("nil", True)
+def test_a_status_line_read_at_once_says_what_its_tokens_say(name: str, quoted: bool) -> None:
+    told = f'"{name}"' if quoted else name
+    line = f"* STATUS {told} (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3)".encode()
+    by_tokens = next(status_lines(Response(line + b" ")), None)  # what ends in a blank is not plain
+    if by_tokens is not None:
+        assert next(status_lines(Response(line))) == by_tokens
 
 
 def test_names_that_imap4d_writes_bare_are_read(imap4d: Imap4dServer, open_account: Open) -> None:

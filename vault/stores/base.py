@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
+
+import msgspec
 
 from vault.ids import ObjectName
 
 LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(msgspec.Struct, frozen=True):
     """What a listing says of one object; `modified` is by the store's clock."""
 
     name: ObjectName
@@ -21,8 +21,7 @@ class ObjectInfo:
     modified: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Protection:
+class Protection(msgspec.Struct, frozen=True):
     """What a bucket says that it does against deletion; None where it does not tell."""
 
     versioned: bool | None

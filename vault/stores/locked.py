@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 from vault.clock import Clock
 from vault.ids import ObjectName
 from vault.stores.base import LockMode, LockStore, ObjectInfo
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectLock:
+class ObjectLock(msgspec.Struct, frozen=True):
     """How objects are kept from deletion. Nobody shortens COMPLIANCE; who has the right to bypass, GOVERNANCE."""
 
     mode: LockMode
