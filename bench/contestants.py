@@ -100,11 +100,13 @@ class Restante:
     def start(self, server: MailServer) -> None:
         self.configure(server)
         self.run("init")
+        self.export_key("backup.key", "--backup-only")
 
     def backup(self, server: MailServer) -> Round:
+        """Back up as a host with a schedule does: with the key file that can't read mail."""
         self.configure(server)
         before = kept(self.store.at(self.name))
-        cost = self.run("backup", "--json", mail=server)
+        cost = self.run("backup", "--json", mail=server, env=self.key("backup.key"))
         return Round(cost, kept(self.store.at(self.name)) - before, json.loads(cost.said))
 
     def restore(self, target: MailServer) -> Cost:
@@ -118,11 +120,13 @@ class Restante:
         self.forget()
         return self.run("restore", "--all", "--to", f"maildir:{out}", "--json")
 
-    def export_key(self) -> dict[str, str]:
-        """Write a full key file, as a script would use it; return what names it in the environment."""
-        file = self.work / "key"
-        self.run("key", "export", str(file))
-        return {"RESTANTE_KEY_FILE": str(file)}
+    def export_key(self, name: str, *how: str) -> None:
+        """Write a key file: a full one, or as it is told."""
+        self.run("key", "export", *how, str(self.work / name))
+
+    def key(self, name: str) -> dict[str, str]:
+        """Return what names a key file in the environment."""
+        return {"RESTANTE_KEY_FILE": str(self.work / name)}
 
     def forget(self) -> None:
         """Be an empty machine again."""

@@ -210,10 +210,10 @@ def far_message(bench: Bench, server: MailServer, restante: Restante, label: str
         restante.configure(server)
         listed = json.loads(restante.run("ls", user, "INBOX", "--json").said)
         message = listed[len(listed) // 2]["id"]
-        key = restante.export_key()
+        restante.export_key("full.key")
         restante.store = bucket
         restante.configure(server)
-        for machine, env in (("warm cache", key), ("empty machine", {})):
+        for machine, env in (("warm cache", restante.key("full.key")), ("empty machine", {})):
             if machine == "empty machine":
                 restante.forget()
             cost = restante.run("cat", user, message, env=env)
