@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import msgspec
+
 from backup.budget import Allowance
 from backup.draft import MailboxDraft
 from backup.links import Links
@@ -32,8 +34,7 @@ class Tally:
     share: Share = field(default_factory=Share)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What every window of an account's mailboxes is read with."""
 
     account: str

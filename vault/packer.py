@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import count
 
+import msgspec
+
 from vault.catalogue import Catalogue, RawEntry
 from vault.errors import Damage
 from vault.ids import BlobId
@@ -24,8 +26,7 @@ from vault.stores.base import WriteStore
 _BLOCKS_WAITING = 8
 
 
-@dataclass(frozen=True, slots=True)
-class PackLimits:
+class PackLimits(msgspec.Struct, frozen=True):
     """Sizes in octets, and how many things happen at once. Tests make them tiny, to cross every border.
 
     From `alone` on an attachment, and from `message_alone` on the text of a message, has a block of its own: text gains
