@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -208,18 +209,21 @@ def _lasting(attributes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(a for a in attributes if a.lower() not in _FLEETING))
 
 
+def _place(listed: ListedMailbox) -> dict[str, Any]:
+    """Return what a listing says of a mailbox, beside its name."""
+    return {
+        "delimiter": listed.delimiter,
+        "attributes": _lasting(listed.attributes),
+        "special_use": listed.special_use,
+        "subscribed": listed.subscribed,
+        "namespace": listed.namespace,
+        "namespace_prefix": listed.namespace_prefix,
+    }
+
+
 def bare_mailbox(listed: ListedMailbox) -> Mailbox:
     """Return a mailbox's place in the hierarchy, with no messages."""
-    return Mailbox(
-        name=listed.name,
-        raw=listed.raw,
-        delimiter=listed.delimiter,
-        attributes=_lasting(listed.attributes),
-        special_use=listed.special_use,
-        subscribed=listed.subscribed,
-        namespace=listed.namespace,
-        namespace_prefix=listed.namespace_prefix,
-    )
+    return Mailbox(name=listed.name, raw=listed.raw, **_place(listed))
 
 
 def with_belongings(mailbox: Mailbox, before: Mailbox | None, told: Belongings) -> Mailbox:
@@ -235,12 +239,4 @@ def with_belongings(mailbox: Mailbox, before: Mailbox | None, told: Belongings) 
 
 def moved_mailbox(before: Mailbox, listed: ListedMailbox) -> Mailbox:
     """Return a mailbox whose messages are as they were, at the place where it is listed now."""
-    return msgspec.structs.replace(
-        before,
-        delimiter=listed.delimiter,
-        attributes=_lasting(listed.attributes),
-        special_use=listed.special_use,
-        subscribed=listed.subscribed,
-        namespace=listed.namespace,
-        namespace_prefix=listed.namespace_prefix,
-    )
+    return msgspec.structs.replace(before, **_place(listed))
