@@ -78,7 +78,7 @@ class Vault:
         """The store as it is best read where most of it will be wanted."""
         self._in_bulk = BlobReader(self.in_bulk, ring, index, keep=keep)
         self.unreadable: dict[ObjectName, Damage] = {}
-        self._fresh = False
+        self._refreshes = 0
         self._in_vain = 0
         self._refreshing = threading.Lock()
 
@@ -95,7 +95,7 @@ class Vault:
     def refresh(self) -> list[Damage]:
         """Bring the index up to date; return the index objects that can't be read."""
         damage = self.index.refresh(self.store, self.ring)
-        self._fresh = True
+        self._refreshes += 1
         self.unreadable.update((ObjectName(d.object_name), d) for d in damage)
         return damage
 
@@ -193,22 +193,29 @@ class Vault:
 
     def _read(self, reader: BlobReader, blob: BlobId, kind: bytes) -> bytes:
         """Read a blob; where it is not to be found, look whether a backup or a prune has changed the index since."""
+        known = self._refreshes
         try:
             return reader.read(blob, kind)
         except Damage:
-            if not self._look_anew():
+            if not self._look_anew(known):
                 raise
         return reader.read(blob, kind)
 
-    def _look_anew(self) -> bool:
-        """Refresh the index; return whether that changed it. Damage all over is no reason to do so without end."""
-        if self._in_vain >= _REFRESHES_IN_VAIN:
-            return False
-        before = self.index.objects()
-        self.refresh()
-        changed = self.index.objects() != before
-        self._in_vain += not changed
-        return changed
+    def _look_anew(self, known: int) -> bool:
+        """Refresh the index, unless another thread has since `known`; return whether another read may find more.
+
+        Damage all over is no reason to do so without end. An index that someone else is just filling tells of an
+        object before it tells of that object's blobs: so only one thread fills ours, and the others wait for it.
+        """
+        with self._refreshing:
+            if self._refreshes != known:
+                return True
+            if self._in_vain >= _REFRESHES_IN_VAIN:
+                return False
+            before = self.index.objects()
+            self.refresh()
+            self._in_vain += self.index.objects() == before
+            return True
 
     def read_messages(self, wanted: Iterable[Wanted]) -> Iterator[tuple[BlobId, bytes | Damage]]:
         """Yield the octets of each message in the given order, or the damage found, reading ahead in threads."""
@@ -273,7 +280,7 @@ class Vault:
 
     def _ensure_index(self) -> None:
         with self._refreshing:
-            if not self._fresh:
+            if not self._refreshes:
                 self.refresh()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from vault.cache import Cache, open_database
 from vault.errors import Damage, WrongSecret
 from vault.finding import holds_message, messages_beginning
 from vault.ids import BlobId, ObjectName
+from vault.index import read_index_object
 from vault.keyring import VAULT_FILE, export_key, init_vault
 from vault.slots import KeyFile, Passphrase
 from vault.stores.base import ObjectInfo
@@ -143,6 +146,36 @@ def test_what_another_machine_backed_up_meanwhile_is_seen(archive: Archive, tmp_
     look(archive, tmp_path, 4_000, later)
     vault = open_to_look(archive.store, archive.full_key, cache=tmp_path)
     assert not holds_message(vault, vault.find("anna"), blob_of(vault, MANY[7]))
+
+
+def test_who_asks_while_another_thread_fills_the_index_waits_for_it(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = open_to_look(archive.store, archive.full_key)
+    message, gathered, go_on = blob_of(vault, MANY[7]), threading.Event(), threading.Event()
+    sort_in = vault.index.sort_in
+
+    def slowly() -> None:
+        gathered.set()
+        go_on.wait(20)
+        sort_in()
+
+    monkeypatch.setattr(vault.index, "sort_in", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(vault.read_message, message)
+        gathered.wait(20)
+        second = threads.submit(vault.read_message, message)
+        wait([second], timeout=0.5)
+        go_on.set()
+        assert [first.result(), second.result()] == [MANY[7]] * 2
+    assert len(vault.index.objects()) > 1
+
+
+def test_what_another_process_gathered_and_did_not_put_in_place_yet_is_found(archive: Archive, tmp_path: Path) -> None:
+    filling, reading = (open_to_look(archive.store, archive.full_key, cache=tmp_path) for _ in range(2))
+    for name in archive.names("index/"):
+        filling.index.gather(name, read_index_object(archive.store, filling.ring, name))
+    assert reading.read_message(blob_of(reading, MANY[7])) == MANY[7]
 
 
 def test_what_a_prune_moved_meanwhile_is_found_where_it_is_now(tmp_path: Path) -> None:
