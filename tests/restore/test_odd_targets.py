@@ -16,7 +16,7 @@ from restore import Filters, Mapping
 from restore.targets.imap import ImapTarget
 from tests.backup.site import Site, account
 from tests.corpus import EMPTY, TWINS, plain_mail
-from tests.imap.scripted import HANG_UP, Reply, Script, scripted
+from tests.imap.scripted import HANG_UP, Reply, Script, Scripted, scripted
 from tests.proxy import cutting_proxy
 from tests.restore.replay import held, restore, to_server
 from tests.secret import new_secret
@@ -111,10 +111,15 @@ def test_a_failing_account_does_not_stop_the_restores_beside_it(dovecot: Dovecot
     stop = threading.Event()
     rules: dict[str, list[Reply]] = {"^LIST": [b'* LIST () "/" INBOX\r\nTAG OK\r\n'], "^SELECT": [HANG_UP]}
     with scripted(Script(rules)) as server:
-        target = ImapTarget(server.endpoint(), Login(new_secret), patience=0.2, connections=1)
+        target = to_script(server, patience=0.2)
         with pytest.raises(ConnectionLost):
             restore(site, site.snapshot(user), target, stop=stop)
     assert not stop.is_set()
+
+
+def to_script(server: Scripted, *, patience: float = 1) -> ImapTarget:
+    """A target for a scripted server, which hears one connection at a time."""
+    return ImapTarget(server.endpoint(), Login(new_secret), connections=1, patience=patience)
 
 
 SELECTED = b"* FLAGS (\\Seen)\r\n* 0 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT 1]\r\nTAG OK [READ-WRITE] done\r\n"
@@ -133,7 +138,7 @@ def test_a_mailbox_that_cannot_be_opened_is_named_and_the_rest_comes(dovecot: Do
         "^APPEND": [b"TAG OK [APPENDUID 7 1] done\r\n"],
     }
     with scripted(Script(rules)) as server:
-        report = restore(site, site.snapshot(user), ImapTarget(server.endpoint(), Login(new_secret), patience=1, connections=1))
+        report = restore(site, site.snapshot(user), to_script(server))
         assert server.literals == [plain_mail(1)]
     assert (report.status, report.restored) == ("partial", 1)
     assert [(f.mailbox, "not yours" in f.reason) for f in report.failures] == [("Shut", True)]
@@ -176,7 +181,7 @@ def test_keywords_that_the_target_cannot_keep_are_named(dovecot: DovecotServer, 
         "^SELECT": [SELECTED.replace(b"TAG", b"* OK [PERMANENTFLAGS (\\Seen \\Deleted)] few\r\nTAG")],
     }
     with scripted(Script(rules)) as server:
-        report = restore(site, site.snapshot(user), ImapTarget(server.endpoint(), Login(new_secret), patience=1, connections=1))
+        report = restore(site, site.snapshot(user), to_script(server))
         (command,) = server.commands("APPEND")
     assert "\\Seen" in command
     assert "Urgent" not in command
@@ -198,7 +203,7 @@ def test_flags_that_a_server_forgets_and_then_refuses_are_named_and_nothing_come
     words = b"IMAP4rev1 UIDPLUS"
     greeting = b"* OK [CAPABILITY " + words + b"] The Microsoft Exchange IMAP4 service is ready.\r\n"
     with scripted(Script(rules, greeting, words)) as server:
-        report = restore(site, site.snapshot(user), ImapTarget(server.endpoint(), Login(new_secret), patience=1, connections=1))
+        report = restore(site, site.snapshot(user), to_script(server))
         assert len(server.literals) == 1
     assert (report.status, report.restored) == ("complete", 1)
     assert ["not today" in a.what for a in report.altered] == [True]
