@@ -26,10 +26,11 @@ from imap.source import SourceSession
 from vault.clock import Progress
 from vault.columns import ColumnError
 from vault.errors import Damage
+from vault.filler import Filler
 from vault.ids import ObjectName, SnapshotId
 from vault.model import Failure, Mailbox, SieveScript, Snapshot, Tree
 from vault.vault import Standing, Vault
-from vault.writer import SnapshotDraft, VaultWriter
+from vault.writer import SnapshotDraft
 
 
 class AccountRun:
@@ -39,7 +40,7 @@ class AccountRun:
         self,
         source: SourceAccount,
         vault: Vault,
-        writer: VaultWriter,
+        writer: Filler,
         options: BackupOptions,
         progress: Progress,
         stop: threading.Event,

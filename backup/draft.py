@@ -12,10 +12,10 @@ import msgspec
 from backup.plan import MailboxPlan, adds_up
 from imap.belongings import Belongings
 from imap.model import ListedMailbox, Opened
+from vault.filler import Filler
 from vault.ids import BlobId
 from vault.model import Failure, Flags, Mailbox, MessageRow
 from vault.table import Table, flag_table, message_table
-from vault.writer import VaultWriter
 
 _FOLD_AT = 20_000
 
@@ -23,7 +23,7 @@ _FOLD_AT = 20_000
 class MailboxDraft:
     """One mailbox being read. Several connections may add to it at once."""
 
-    def __init__(self, plan: MailboxPlan, writer: VaultWriter) -> None:
+    def __init__(self, plan: MailboxPlan, writer: Filler) -> None:
         self.plan = plan
         self._writer = writer
         self._lock = threading.RLock()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Protocol
 
 from backup.account import AccountRun
 from backup.budget import day_budgets
@@ -19,10 +22,24 @@ from vault.records import rfc3339
 from vault.stores.base import WriteStore
 from vault.stores.counting import CountingStore
 from vault.vault import Vault
-from vault.writer import VaultWriter
+from vault.writer import SnapshotDraft, VaultWriter
+
+if TYPE_CHECKING:
+    from backup.hands import Hands
 
 _LOOK_SECONDS, _GRACE_SECONDS = 0.2, 2.0
 _ATTEMPTS = 3
+
+
+class Run(Protocol):
+    """One account under way, in this process (AccountRun) or in another (HandRun)."""
+
+    source: SourceAccount
+
+    def run(self, checkpoint: Callable[[], None]) -> None: ...
+    def capture(self) -> SnapshotDraft | None: ...
+    def abort(self) -> None: ...
+    def report(self, snapshot: SnapshotId | None) -> AccountReport: ...
 
 
 def run_backup(
@@ -47,16 +64,30 @@ def run_backup(
     started, clock_start = clock.now(), time.monotonic()
     budgets = day_budgets(vault, accounts, clock)
     turns = turns or Turns(options.accounts_at_once, options.accounts_per_server, options.accounts_of)
+    processes = processes_for(vault, accounts, options)
 
     def attempt(*, wary: bool) -> BackupReport:
-        writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {version_told()}", limits=options.limits)
         halt = _Halt(stop)
-        job = _Job(vault, writer, options, turns)
-        runs = [
-            AccountRun(source, vault, writer, options, progress, halt, budget=budgets.get(source.account), wary=wary)
-            for source in accounts
-        ]
-        try:
+        with ExitStack() as held:
+            hands: Hands | None = None
+            if processes > 1:
+                from backup.hands import Hands  # most runs do without, and it takes a while
+
+                # They start while the writer asks what the store holds.
+                hands = held.enter_context(Hands(processes, vault, counted, options, progress, halt))
+            writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {version_told()}", limits=options.limits)
+            held.callback(writer.close)
+            if hands is not None:
+                hands.help(writer)
+
+            def begin(source: SourceAccount) -> Run:
+                budget = budgets.get(source.account)
+                if hands is not None:
+                    return hands.run(source, budget, wary=wary)
+                return AccountRun(source, vault, writer, options, progress, halt, budget=budget, wary=wary)
+
+            job = _Job(vault, writer, options, turns)
+            runs = [begin(source) for source in accounts]
             job.read(runs, halt)
             job.commit(runs)
             reports = tuple(job.report(run) for run in runs)
@@ -65,8 +96,6 @@ def run_backup(
             downloaded = {r.account: r.downloaded_octets for r in reports}
             ended = {r.account: f.reason for r in reports for f in r.failures if not f.mailbox}
             writer.write_run(started, looked, downloaded=downloaded, reasons=ended, job=options.job, status=status)
-        finally:
-            writer.close()
         seconds = time.monotonic() - clock_start
         return BackupReport(status, rfc3339(started), seconds, reports, counted.puts, counted.put_octets)
 
@@ -77,6 +106,28 @@ def run_backup(
         except Overtaken as overtaken:
             wary = wary or overtaken.committed
     return attempt(wary=wary)
+
+
+_NEW_FOR_ONE, _KNOWN_FOR_ONE = 2, 100
+"""So many accounts that were never backed up, or that were, take longer to read than a process takes to start."""
+
+
+def processes_for(vault: Vault, accounts: Sequence[SourceAccount], options: BackupOptions) -> int:
+    """Say how many processes should read the accounts; 1 is this one alone.
+
+    `options.processes` if it is set, else one for each processor where there is much to do. Where bandwidth is bounded
+    all connections must be in one process, and it would not help.
+    """
+    if any(source.pace for source in accounts):
+        return 1
+    most = min(options.accounts_at_once, len(accounts))
+    wanted = options.processes
+    if wanted is None:
+        ids = [vault.ring.account_id(source.account) for source in accounts]
+        known = sum(vault.index.remembers(f"snapshots/{account}/") for account in ids)
+        worth = (len(ids) - known) // _NEW_FOR_ONE + known // _KNOWN_FOR_ONE
+        wanted = min(worth, os.cpu_count() or 1)
+    return max(1, min(most, wanted))
 
 
 class _Halt(threading.Event):
@@ -108,12 +159,12 @@ class _Job:
         self._options = options
         self._turns = turns
         self._lock = threading.Lock()
-        self._active: set[AccountRun] = set()
-        self._unwritten: set[AccountRun] = set()
-        self._snapshots: dict[AccountRun, SnapshotId] = {}
+        self._active: set[Run] = set()
+        self._unwritten: set[Run] = set()
+        self._snapshots: dict[Run, SnapshotId] = {}
         self._last_checkpoint = time.monotonic()
 
-    def read(self, runs: Sequence[AccountRun], stop: threading.Event) -> None:
+    def read(self, runs: Sequence[Run], stop: threading.Event) -> None:
         """Read all accounts, several at once; raise the first error that is not an account's own."""
         ended = threading.Event()
         threading.Thread(target=self._abort_when_stopped, args=(stop, ended), daemon=True).start()
@@ -131,7 +182,7 @@ class _Job:
                 for run in active:
                     run.abort()
 
-    def _read_all(self, runs: Sequence[AccountRun], stop: threading.Event) -> None:
+    def _read_all(self, runs: Sequence[Run], stop: threading.Event) -> None:
         waiting = list(runs)
         with ThreadPoolExecutor(self._options.accounts_at_once, thread_name_prefix="account") as pool:
             futures = [pool.submit(self._read_some, waiting, stop) for _ in range(self._options.accounts_at_once)]
@@ -141,14 +192,14 @@ class _Job:
         for future in futures:
             future.result()
 
-    def _read_some(self, waiting: list[AccountRun], stop: threading.Event) -> None:
+    def _read_some(self, waiting: list[Run], stop: threading.Event) -> None:
         while True:
             with self._turns.take(waiting, _server, stop) as run:
                 if run is None:
                     return
                 self._read_one(run)
 
-    def _read_one(self, run: AccountRun) -> None:
+    def _read_one(self, run: Run) -> None:
         with self._lock:
             self._active.add(run)
         run.run(self._checkpoint_if_due)
@@ -165,12 +216,12 @@ class _Job:
             finally:
                 self._lock.release()
 
-    def commit(self, runs: Sequence[AccountRun]) -> None:
+    def commit(self, runs: Sequence[Run]) -> None:
         """Make all durable and write the snapshots still owed."""
         with self._lock:
             self._write([run for run in runs if run in self._unwritten])
 
-    def _write(self, runs: Sequence[AccountRun]) -> None:
+    def _write(self, runs: Sequence[Run]) -> None:
         """Capture first, then flush, then write snapshots: each names only what is durable."""
         drafts = [(run, run.capture()) for run in runs]
         self._writer.flush()
@@ -180,12 +231,12 @@ class _Job:
         self._unwritten.difference_update(runs)
         self._last_checkpoint = time.monotonic()
 
-    def report(self, run: AccountRun) -> AccountReport:
+    def report(self, run: Run) -> AccountReport:
         """Return an account's report with the snapshot that stands for it."""
         return run.report(self._snapshots.get(run))
 
 
-def _server(run: AccountRun) -> str:
+def _server(run: Run) -> str:
     return run.source.endpoint.host
 
 

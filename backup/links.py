@@ -8,11 +8,11 @@ from functools import partial
 
 from imap.model import Facts
 from imap.pop import Numbering
+from vault.filler import Filler
 from vault.ids import AccountId, BlobId
 from vault.model import MessageRow, Tree
 from vault.table import message_table
 from vault.vault import Vault
-from vault.writer import VaultWriter
 
 _BATCH = 10_000
 
@@ -27,7 +27,7 @@ def numbering(vault: Vault, account: AccountId, previous: Tree | None) -> Number
 class Links:
     """What one account's messages are called by their server. Reads the last snapshot only when first asked."""
 
-    def __init__(self, vault: Vault, writer: VaultWriter, account: AccountId, kind: str, previous: Tree | None) -> None:
+    def __init__(self, vault: Vault, writer: Filler, account: AccountId, kind: str, previous: Tree | None) -> None:
         self._vault = vault
         self._writer = writer
         self._account = account

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,10 @@ from vault.model import Failure
 from vault.packer import PackLimits
 
 Outcome = Literal["complete", "partial", "failed", "interrupted"]
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,16 @@ class BackupOptions:
     """How much happens at once, and how often a long job makes its work durable (packs, seconds).
 
     `accounts_per_server` bounds the accounts of any one server, None for no such bound, `accounts_of` those of a server
-    by its host's name; `job` is the name that the run record tells.
+    by its host's name. `processes` is how many read the accounts, None for as many as are worth it; each of them begins
+    with `prepare`, a function of a module. `job` is the name that the run record tells.
     """
 
     accounts_at_once: int = 4
     accounts_per_server: int | None = None
     accounts_of: Mapping[str, int] = field(default_factory=dict)
     connections: int = 2
+    processes: int | None = 1
+    prepare: Callable[[], object] = _nothing
     checkpoint_packs: int = 32
     checkpoint_seconds: float = 600
     patience_seconds: float = 600

@@ -16,9 +16,9 @@ from backup.plan import HIGHEST_UID, WINDOW, Ranges, expand, plan_ahead, plan_ca
 from imap.model import GONE, Facts, Opened
 from imap.source import SourceSession
 from vault.clock import Progress
+from vault.filler import Filler
 from vault.model import Flags, MessageRow
 from vault.packer import Share
-from vault.writer import VaultWriter
 
 _TRIES = 3
 _LOOK_SECONDS = 0.2
@@ -38,7 +38,7 @@ class Reading(msgspec.Struct, frozen=True):
     """What every window of an account's mailboxes is read with."""
 
     account: str
-    writer: VaultWriter
+    writer: Filler
     links: Links
     progress: Progress
     tally: Tally

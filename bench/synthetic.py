@@ -23,6 +23,7 @@ from backup.prune import run_prune
 from backup.retention import Policy
 from vault.check import check_vault
 from vault.clock import SystemClock
+from vault.filler import meta_object
 from vault.ids import BlobId, ObjectName, PackId, SessionId, SnapshotId
 from vault.index import seal_index
 from vault.internaldate import format_internaldate
@@ -37,7 +38,6 @@ from vault.stores.local import LocalStore
 from vault.table import flag_table, message_table
 from vault.uses import encode_uses
 from vault.vault import Vault, open_vault
-from vault.writer import meta_object
 
 PACKS_A_RUN, MESSAGES_A_PACK, PIECES_A_PACK, MESSAGES_A_BLOCK, MAILBOXES = 32, 819, 205, 63, 10
 BLOBS_A_PACK = MESSAGES_A_PACK + PIECES_A_PACK

@@ -190,7 +190,9 @@ class _Told:
 
 def _work(share: _Share, pipe: Connection, reads: Sequence[Connection]) -> None:
     """Restore a share of the accounts, in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; who started us says when to stop
+    # A terminal sends these to all processes, and so may a supervisor; who started us says when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     keep_memory_small()
     tell_warnings()
     told = _Told(pipe)

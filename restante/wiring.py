@@ -19,6 +19,7 @@ from restante.config import Account, Job, Limits, Lock, Notify, Replica
 from restante.endpoints import acting_for, endpoint_of, sieve_of
 from restante.errors import UsageTrouble
 from restante.loading import Loaded, find_config, load_config
+from restante.memory import keep_memory_small
 from restante.secrets import login_of, replica_credentials, url_login, vault_secret
 from restante.servers import ServerAccount, server_accounts
 from vault.clock import SystemClock
@@ -62,6 +63,8 @@ class Wiring:
             accounts_per_server=limits.accounts_per_server,
             accounts_of=self.accounts_of,
             connections=limits.connections,
+            processes=limits.processes,
+            prepare=keep_memory_small,
             job=job or "",
         )
 

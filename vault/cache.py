@@ -78,6 +78,12 @@ class Cache:
         with self._lock, self._db as db:
             db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (name, body))
 
+    def remembers(self, prefix: str) -> bool:
+        """Say whether any small object below a prefix that ends with a slash is remembered."""
+        with self._lock:
+            query = "SELECT 1 FROM records WHERE name > ? AND name < ? LIMIT 1"
+            return self._db.execute(query, (prefix, prefix[:-1] + "0")).fetchone() is not None
+
     def kept_block(self, name: ObjectName, offset: int, octets: int) -> bytes | None:
         """Return a block as it lies in an object, sealed, where it is kept; else None."""
         with self._lock:

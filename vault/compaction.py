@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from vault.clock import Clock, Progress, Quiet
+from vault.filler import meta_object
 from vault.ids import BlobId, ObjectName, PackId
 from vault.index import seal_index
 from vault.keys import KeyRing, SealedSession
@@ -21,7 +22,6 @@ from vault.records import new_name
 from vault.seal import HEADER_SIZE, new_header
 from vault.stores.base import WriteStore
 from vault.uses import encode_uses
-from vault.writer import meta_object
 
 _PACK, _META = 16 << 20, 8 << 20
 _PACKS_AN_INDEX = 500

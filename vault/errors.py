@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 
@@ -14,6 +15,16 @@ class Trouble(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Callable[..., Trouble], tuple[object, ...]]:
+        """Let it cross from one process to another."""
+        return _as_it_was, (type(self), self.args, vars(self))
+
+
+def _as_it_was(kind: type[Trouble], arguments: tuple[object, ...], state: dict[str, object]) -> Trouble:
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(state)
+    return error
 
 
 class VaultError(Trouble):

@@ -35,6 +35,7 @@ class PackLimits(msgspec.Struct, frozen=True):
 
     pack: int = 16 << 20
     catalogue: int = 16 << 20
+    meta: int = 16 << 20
     block: int = 2 << 20
     alone: int = 32 << 10
     message_alone: int = 128 << 10

@@ -73,6 +73,7 @@ class Vault:
         self.store = store
         self.ring = ring
         self.index = index
+        self.cache = cache
         self.blobs = BlobReader(store, ring, index, keep=keep)
         self.in_bulk = in_spans(store, index.size_of, cache)
         """The store as it is best read where most of it will be wanted."""

@@ -14,25 +14,23 @@ it die there, the next run sees how late the snapshot came, and looks whether al
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
-from itertools import chain
+from typing import Protocol
 
 import msgspec
 
-from vault.catalogue import describe
 from vault.clock import Clock
-from vault.errors import Damage, ObjectMissing, Overtaken
-from vault.gate import Gate
+from vault.errors import ObjectMissing, Overtaken
+from vault.filler import Filler
 from vault.ids import BlobId, ObjectName, SnapshotId
 from vault.index import seal_index
 from vault.keyring import refuse_doubtful
-from vault.keys import KeyRing
 from vault.model import Failure, Snapshot, Status
-from vault.pack import Block, Directory, finish_pack, meta_block_key, pack_entry
-from vault.packer import Packer, PackLimits, Share, StoredBlob
-from vault.recipe import PLAIN, Part, Stored, encode_recipe, split
+from vault.pack import PackEntry
+from vault.packer import PackLimits
 from vault.records import (
     Confirmed,
     RunRecord,
@@ -43,23 +41,10 @@ from vault.records import (
     snapshot_name,
     write_run,
 )
-from vault.seal import new_header
 from vault.stores.base import ObjectInfo, WriteStore
 from vault.together import together
 from vault.tombstones import GRACE, read_graveyard
-from vault.uses import encode_uses, learn_uses
 from vault.vault import Vault
-
-_META_OBJECT = 16 << 20
-_META_BLOCK = 1 << 20
-_META_LEVEL = 9
-
-
-class Added(msgspec.Struct, frozen=True):
-    """What became of a message: its blob, and whether the vault had it before."""
-
-    blob: BlobId
-    known: bool
 
 
 class SnapshotDraft(msgspec.Struct, frozen=True):
@@ -75,8 +60,17 @@ class SnapshotDraft(msgspec.Struct, frozen=True):
     alarms: tuple[str, ...] = ()
 
 
-class VaultWriter:
-    """One writer a job: all its accounts fill the same packs. Safe to use from several threads.
+class Beside(Protocol):
+    """What fills the vault for the same run elsewhere, like a Filler."""
+
+    packs_waiting: int
+
+    def settled(self) -> AbstractContextManager[list[PackEntry]]:
+        """Make all that was added there durable, and add nothing more until an index names it."""
+
+
+class VaultWriter(Filler):
+    """One writer a job: publishes what it was given itself, and what others `beside` it fill the vault with.
 
     A failed upload is fatal: every later call raises the same error, and no snapshot is written.
     """
@@ -88,143 +82,39 @@ class VaultWriter:
             reading = aside.submit(read_graveyard, store, vault.ring)
             refuse_doubtful(store, vault.ring)
             graves = reading.result()
-        self._vault = vault
-        self._store = store
+        vault.refresh()
+        vanished = _vanished(vault) - graves.condemned.keys()
+        super().__init__(vault, store, limits or PackLimits(), vanished=vanished, condemned=graves.condemned.keys())
+        self.condemned = graves.condemned.keys()
+        """Packs and meta objects that a prune has condemned."""
+        self.beside: list[Beside] = []
+        """Who else fills the vault: what they have made durable is published with what we have."""
         self._clock = clock
         self._tool = tool
-        self._ring = vault.ring
-        self._limits = limits or PackLimits()
-        self._lock = threading.Lock()
-        self._gate = Gate()
-        self._packer = Packer(store, vault.ring, self._limits)
-        self._pending: set[BlobId] = set()
-        self._uses: dict[BlobId, tuple[BlobId, ...]] = {}
-        self._meta: dict[BlobId, bytes] = {}
-        self._meta_octets = 0
-        vault.refresh()
+        self._flushing = threading.Lock()
         self._known_stones = graves.names
         self._based_on = vault.index.objects()
-        self.vanished = _vanished(vault) - graves.condemned.keys()
-        """Packs and meta objects that an index names, no prune condemned, and the store no longer holds whole."""
-        self._absent = self.vanished | (graves.condemned.keys() & {name for name, _ in vault.index.packs()})
-        self._uses_known = False
+
+    def rely_on(self, objects: Collection[ObjectName]) -> None:
+        """Note which index objects those beside know: they must still be there when snapshots are written."""
+        self._based_on |= set(objects)
 
     @property
     def packs_waiting(self) -> int:
-        """How many packs are sent that no index names yet."""
-        return self._packer.packs_done
-
-    def add_message(self, octets: bytes, share: Share) -> Added:
-        """Keep a message; `share` is told how many stored octets it costs. Raises StoreError of an earlier upload."""
-        blob = self._ring.blob_id(b"message", octets)
-        # What one account calls known another must have finished adding before a flush.
-        with self._gate.shared():
-            if not self._claim(blob):
-                self._add_lost_pieces(octets, share)
-                return Added(blob, known=True)
-            self._add_new(blob, octets, share)
-            return Added(blob, known=False)
-
-    def _add_new(self, blob: BlobId, octets: bytes, share: Share) -> None:
-        literals: list[bytes] = []
-        parts: list[Stored] = []
-        for part in split(octets):
-            if isinstance(part, bytes):
-                literals.append(part)
-                parts.append(Stored(part, None, 0, b""))
-            else:
-                parts.append(Stored(b"", self._add_piece(part, share), part.width, part.eol))
-        pieces = tuple(p.blob for p in parts if p.blob is not None)
-        stored = encode_recipe(parts) if pieces else PLAIN + octets
-        if pieces:
-            with self._lock:
-                self._uses[blob] = pieces
-        self._packer.add(StoredBlob(blob, stored, share, describe(blob, literals)))
-
-    def _add_lost_pieces(self, octets: bytes, share: Share) -> None:
-        """Write anew what a recipe that is still there would look for in vain: it may have outlived its pieces."""
-        for part in split(octets):
-            if isinstance(part, Part):
-                self._add_piece(part, share)
-
-    def _add_piece(self, part: Part, share: Share) -> BlobId:
-        blob = self._ring.blob_id(b"piece", part.content)
-        if self._claim(blob):
-            self._packer.add(StoredBlob(blob, PLAIN + part.content, share, None))
-        return blob
-
-    def add_meta(self, content: bytes) -> BlobId:
-        """Keep a page, node or tree."""
-        blob = self._ring.blob_id(b"meta", content)
-        with self._gate.shared():
-            if self._claim(blob):
-                with self._lock:
-                    self._meta[blob] = PLAIN + content
-                    self._meta_octets += len(content)
-        if self._meta_octets >= _META_OBJECT:
-            self.flush()
-        return blob
-
-    def holds(self, blob: BlobId) -> bool:
-        """Say whether the vault has a message whole, or will have once this run is flushed."""
-        with self._lock:
-            if blob in self._pending:
-                return True
-            if not self._stored(blob):
-                return False
-            if not self._uses_known:
-                learn_uses(self._vault.index, self._vault.blobs)
-                self._uses_known = True
-            # A message that nobody needed for long may have outlived its pieces.
-            pieces = self._vault.index.pieces(blob)
-            return pieces is not None and all(p in self._pending or self._stored(p) for p in pieces)
-
-    def _stored(self, blob: BlobId) -> bool:
-        if not self._absent:
-            return self._vault.index.has(blob)
-        return any(place.object_name not in self._absent for place in self._vault.index.locate(blob))
-
-    def read_meta(self, blob: BlobId) -> bytes:
-        """Return a page, node or tree, be it durable yet or not."""
-        with self._lock:
-            waiting = self._meta.get(blob)
-        return waiting[1:] if waiting is not None else self._vault.read_meta(blob)
-
-    def _claim(self, blob: BlobId) -> bool:
-        """Say whether a blob is new to the vault and to this run; if so, it is ours to write.
-
-        Called behind the gate, so that nothing moves from what is pending to the index meanwhile.
-        """
-        if blob in self._pending or self._stored(blob):
-            return False
-        with self._lock:
-            if blob in self._pending:
-                return False
-            self._pending.add(blob)
-            return True
+        """How many packs are sent that no index names yet, by those beside too."""
+        return self._packer.packs_done + sum(one.packs_waiting for one in self.beside)
 
     def flush(self) -> None:
-        """Make all that was added durable: packs, meta objects, then an index that names them."""
-        with self._gate.exclusive():
-            entries = self._packer.flush()
-            uses = encode_uses([entry.id for entry in entries], self._uses) if entries else b""
-            if self._meta or uses:
-                data, directory = meta_object(self._vault.ring, self._meta, uses)
-                packs = [entry.id for entry in entries]
-                entries.append(pack_entry(data, directory))
-                self._store.put(entries[-1].name, data)
-                kept = ((b.offset, data[b.offset : b.offset + b.stored]) for b in directory.blocks if b.blobs)
-                self._vault.index.keep_blocks(entries[-1].name, kept)
-                if uses:
-                    self._vault.index.learn_uses(entries[-1].name, packs, self._uses)
+        """Make all that was added durable here and by `beside`, and have one index name it."""
+        with self._flushing, ExitStack() as held:
+            fillers: list[Filler | Beside] = [self, *self.beside]
+            settled = together(lambda one: held.enter_context(one.settled()), fillers)
+            entries = [entry for found in settled for entry in found]
             if entries:
                 name = ObjectName(f"index/{new_name(self._clock.now())}")
                 self._store.put(name, seal_index(self._ring, name, entries))
                 self._vault.index.add(name, entries)
             self._based_on |= self._vault.index.objects()
-            with self._lock:
-                self._meta, self._meta_octets, self._uses = {}, 0, {}
-                self._pending.clear()
 
     def write_snapshot(self, draft: SnapshotDraft) -> Snapshot:
         """Write one account's snapshot, as `write_snapshots` does."""
@@ -309,45 +199,9 @@ class VaultWriter:
         )  # fmt: skip
         write_run(self._store, self._ring, record)
 
-    def close(self) -> None:
-        """Stop the threads; what was not flushed is lost, which harms nothing."""
-        self._packer.close()
-
 
 def _vanished(vault: Vault) -> frozenset[ObjectName]:
     """Compare the index with a listing: what it promises must be there, or new mail would be filed under nothing."""
     found = together(lambda prefix: list(vault.store.list(prefix)), ("packs/", "meta/"))
     listed = {info.name: info.size for infos in found for info in infos}
     return frozenset(name for name, size in vault.index.packs() if listed.get(name) != size)
-
-
-def meta_object(ring: KeyRing, blobs: dict[BlobId, bytes], uses: bytes = b"") -> tuple[bytes, Directory]:
-    """Return a meta object that holds these stored forms in solid blocks, a block of uses, and its directory."""
-    header = new_header("M")
-    key = meta_block_key(ring.vault_id, ring.meta_key, header.salt)
-    body: list[bytes] = []
-    blocks: list[Block] = []
-    offset = len(header.encode())
-    groups = ((group, b"".join(stored for _, stored in group)) for group in _solid(blobs) if group)
-    for counter, (group, plain) in enumerate(chain(groups, [([], uses)] if uses else [])):
-        sealed = key.seal(counter, plain, _META_LEVEL)
-        if key.open(counter, sealed, "a new meta object") != plain:
-            raise Damage("a block just built does not hold what was put in", object_name="a new meta object")
-        sizes = tuple((blob, len(stored)) for blob, stored in group)
-        blocks.append(Block(key.session, counter, offset, len(sealed), len(plain), sizes))
-        body.append(sealed)
-        offset += len(sealed)
-    directory = Directory("M", tuple(blocks))
-    return finish_pack(ring.vault_id, ring.meta_key, header, directory, body), directory
-
-
-def _solid(blobs: dict[BlobId, bytes]) -> list[list[tuple[BlobId, bytes]]]:
-    groups: list[list[tuple[BlobId, bytes]]] = [[]]
-    size = 0
-    for blob, stored in blobs.items():
-        if size >= _META_BLOCK:
-            groups.append([])
-            size = 0
-        groups[-1].append((blob, stored))
-        size += len(stored)
-    return groups

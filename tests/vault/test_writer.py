@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.corpus import MESSAGES, base64_lines, mail_with, octets, plain_mail
 from tests.faults import MemoryStore
-from vault import pack, packer, seal, writer
+from vault import filler, pack, packer, seal
 from vault.clock import SystemClock
 from vault.errors import Damage, Overtaken, StoreUnavailable
 from vault.ids import ObjectName
@@ -82,7 +82,7 @@ def test_no_key_is_used_with_a_nonce_twice(store: MemoryStore, vault: Vault, mon
     assert len(set(used)) == len(used)
 
 
-@pytest.mark.parametrize("module", [packer, writer])
+@pytest.mark.parametrize("module", [packer, filler])
 def test_a_block_that_was_built_wrong_is_never_sent(
     store: MemoryStore, vault: Vault, monkeypatch: pytest.MonkeyPatch, module: object
 ) -> None:

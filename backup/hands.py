@@ -1,0 +1,204 @@
+"""Processes that read accounts for one job: one interpreter keeps little more than one processor busy.
+
+Each hand reads some of the accounts and fills packs of its own. What it wants of the store it has from this process,
+which alone holds logins and credentials, publishes what all of them made durable, and writes snapshots. A hand that
+dies ends the job: what others have stored may rely on what it had taken on itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from multiprocessing import get_context
+from typing import Self
+
+from backup.budget import Budget
+from backup.calls import Calls, ProcessLost
+from backup.hand import Errand, Outset, work
+from backup.model import AccountReport, BackupOptions, SourceAccount
+from imap.model import Login
+from vault.claims import Claims
+from vault.clock import Progress
+from vault.ids import SnapshotId
+from vault.pack import PackEntry
+from vault.stores.base import WriteStore
+from vault.stores.lent import lend
+from vault.vault import Vault
+from vault.writer import SnapshotDraft, VaultWriter
+
+_STORE_CALLS_AT_ONCE = 4
+_LOOK_SECONDS = 0.2
+
+
+class Hands:
+    """The hands of one job, started with it, ended with it."""
+
+    def __init__(
+        self,
+        processes: int,
+        vault: Vault,
+        store: WriteStore,
+        options: BackupOptions,
+        progress: Progress,
+        stop: threading.Event,
+    ) -> None:
+        ring = replace(vault.ring, private={})  # no hand needs to read mail
+        self._claims = Claims()  # held here: it ends with whoever made it
+        outset = Outset(store.url, ring, vault.cache, options, self._claims)
+        self._stop = stop
+        self._numbers = count()
+        self._lock = threading.Lock()
+        self._hands: list[_Hand] = []
+        for _ in range(processes):
+            self._hands.append(_Hand(outset, store, progress, self._end))
+
+    def help(self, writer: VaultWriter) -> None:
+        """Have all of them fill the vault beside a writer. Raises what went wrong in one of them."""
+        lost, condemned = frozenset(writer.vanished), frozenset(writer.condemned)
+        for hand in self._hands:
+            hand.writer = writer
+        for starting in [hand.calls.begin("start", lost, condemned) for hand in self._hands]:
+            writer.rely_on(starting.result())
+        writer.beside += self._hands
+
+    def run(self, source: SourceAccount, budget: Budget | None, *, wary: bool) -> HandRun:
+        """Return an account that one of the hands will read."""
+        bare = replace(source, login=Login(_no_login))
+        login = source.login
+        errand = Errand(next(self._numbers), bare, login.oauth, login.renew is not None, budget, wary)
+        return HandRun(source, errand, self, self._stop)
+
+    def least_busy(self) -> _Hand:
+        """Return the hand that has the fewest accounts under way, with one more."""
+        with self._lock:
+            hand = min(self._hands, key=lambda hand: hand.busy)
+            hand.busy += 1
+            return hand
+
+    def done(self, hand: _Hand) -> None:
+        """Note that a hand has one account less under way."""
+        with self._lock:
+            hand.busy -= 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all hands. What they have not made durable is lost, which harms nothing."""
+        self._end()
+        for hand in self._hands:
+            hand.process.join()
+
+    def _end(self) -> None:
+        # One that died may have left the claims locked, and the others waiting.
+        for hand in self._hands:
+            hand.process.kill()
+
+
+class _Hand:
+    """One such process, seen from here."""
+
+    def __init__(self, outset: Outset, store: WriteStore, progress: Progress, lost: Callable[[], None]) -> None:
+        self.busy = 0
+        self.packs_waiting = 0
+        self.logins: dict[int, Login] = {}
+        self.writer: VaultWriter
+        self._progress = progress
+        context = get_context("spawn")
+        pipe, theirs = context.Pipe()
+        lent = [context.Pipe() for _ in range(_STORE_CALLS_AT_ONCE)]
+        self.process = context.Process(
+            target=work, args=(outset, theirs, [their for _, their in lent]), name="hand", daemon=True
+        )
+        self.process.start()
+        for their in (theirs, *(their for _, their in lent)):
+            their.close()
+        for ours, _ in lent:
+            threading.Thread(target=lend, args=(store, ours), name="lend", daemon=True).start()
+        self.calls = Calls(pipe, self._doing(), lost)
+        threading.Thread(target=self.calls.listen, name="hand", daemon=True).start()
+
+    @contextmanager
+    def settled(self) -> Iterator[list[PackEntry]]:
+        """Have it make durable what it was given, and add nothing more until an index names that."""
+        entries: list[PackEntry] = self.calls.ask("settle")
+        try:
+            yield entries
+        except BaseException:
+            self.calls.ask("give up")
+            raise
+        self.packs_waiting = 0
+        self.calls.ask("published")
+
+    def _doing(self) -> dict[str, Callable[..., object]]:
+        """What it may ask of this process."""
+        return {
+            "secret": lambda number: self.logins[number].secret(),
+            "renew": lambda number: (renew := self.logins[number].renew) and renew(),
+            "flush": self._flush,
+            "expect": self._progress.expect,
+            "advance": self._progress.advance,
+            "packs waiting": partial(setattr, self, "packs_waiting"),
+        }
+
+    def _flush(self) -> None:
+        self.writer.flush()
+
+
+class HandRun:
+    """An account under way in a hand; to the job like an AccountRun."""
+
+    def __init__(self, source: SourceAccount, errand: Errand, hands: Hands, stop: threading.Event) -> None:
+        self.source = source
+        self._errand = errand
+        self._hands = hands
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._taken_by: _Hand | None = None
+
+    @property
+    def _hand(self) -> _Hand:
+        """Whoever reads it, chosen when that is first asked."""
+        with self._lock:
+            if self._taken_by is None:
+                hand = self._hands.least_busy()
+                hand.logins[self._errand.number] = self.source.login
+                hand.calls.ask("take", self._errand)
+                self._taken_by = hand
+            return self._taken_by
+
+    def run(self, checkpoint: Callable[[], None]) -> None:
+        """Have the account read to its end, or as far as possible; `checkpoint` is called now and then meanwhile."""
+        hand, told = self._hand, False
+        done = hand.calls.begin("run", self._errand.number)
+        while not wait([done], _LOOK_SECONDS).done:
+            if self._stop.is_set() and not told:
+                hand.calls.ask("stop")
+                told = True
+            checkpoint()
+        self._hands.done(hand)
+        done.result()
+
+    def capture(self) -> SnapshotDraft | None:
+        """Return the account's snapshot as it would be now; None where nothing changed since the last one."""
+        draft: SnapshotDraft | None = self._hand.calls.ask("capture", self._errand.number)
+        return draft
+
+    def abort(self) -> None:
+        """Stop waiting for the server; called from another thread once the job is told to stop."""
+        with suppress(ProcessLost):
+            self._hand.calls.ask("abort", self._errand.number)
+
+    def report(self, snapshot: SnapshotId | None) -> AccountReport:
+        """Say what became of the account; `snapshot` is the one that stands for it now."""
+        report: AccountReport = self._hand.calls.ask("report", self._errand.number, snapshot)
+        return report
+
+
+def _no_login() -> str:
+    raise AssertionError("logins stay in the process that was given them")

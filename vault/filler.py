@@ -1,0 +1,242 @@
+"""Filling a vault: messages and pages into blobs, each stored once, and what holds them made durable.
+
+Packs, then meta objects. An index that names both is for whoever publishes (vault/writer.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vault.catalogue import describe
+from vault.errors import Damage
+from vault.gate import Gate
+from vault.ids import BlobId, ObjectName
+from vault.keys import KeyRing
+from vault.pack import Block, Directory, PackEntry, finish_pack, meta_block_key, pack_entry
+from vault.packer import Packer, PackLimits, Share, StoredBlob
+from vault.recipe import PLAIN, Part, Stored, encode_recipe, split
+from vault.seal import new_header
+from vault.stores.base import WriteStore
+from vault.uses import encode_uses, learn_uses
+from vault.vault import Vault
+
+if TYPE_CHECKING:
+    from vault.claims import Claims  # multiprocessing takes a while to import
+
+_META_BLOCK = 1 << 20
+_META_LEVEL = 9
+
+
+class Added(msgspec.Struct, frozen=True):
+    """What became of a message: its blob, and whether the vault had it before."""
+
+    blob: BlobId
+    known: bool
+
+
+class Filler(ABC):
+    """Takes the messages and pages of accounts; all of them fill the same packs. Safe to use from several threads.
+
+    A failed upload is fatal: every later call raises the same error. `vanished` are the objects that the store lost,
+    `condemned` those that a prune will delete: what is in them counts as absent. Where several processes fill a vault
+    for one run, they share `claims`.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        store: WriteStore,
+        limits: PackLimits,
+        *,
+        vanished: Collection[ObjectName],
+        condemned: Collection[ObjectName],
+        claims: Claims | None = None,
+    ) -> None:
+        self.vanished = vanished
+        """Packs and meta objects that an index names, no prune condemned, and the store no longer holds whole."""
+        self._vault = vault
+        self._store = store
+        self._ring = vault.ring
+        self._limits = limits
+        self._claims = claims
+        self._lock = threading.Lock()
+        self._gate = Gate()
+        self._packer = Packer(store, vault.ring, limits)
+        self._pending: set[BlobId] = set()
+        self._uses: dict[BlobId, tuple[BlobId, ...]] = {}
+        self._meta: dict[BlobId, bytes] = {}
+        self._meta_octets = 0
+        gone = {*vanished, *condemned}
+        self._absent = {name for name, _ in vault.index.packs() if name in gone} if gone else set[ObjectName]()
+        self._uses_known = False
+
+    @property
+    def packs_waiting(self) -> int:
+        """How many packs are sent that no index names yet."""
+        return self._packer.packs_done
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Make all that was added durable, and have an index name it."""
+
+    def add_message(self, octets: bytes, share: Share) -> Added:
+        """Keep a message; `share` is told how many stored octets it costs. Raises StoreError of an earlier upload."""
+        blob = self._ring.blob_id(b"message", octets)
+        # What one account calls known another must have finished adding before a flush.
+        with self._gate.shared():
+            if not self._claim_mail(blob):
+                self._add_lost_pieces(octets, share)
+                return Added(blob, known=True)
+            self._add_new(blob, octets, share)
+            return Added(blob, known=False)
+
+    def _add_new(self, blob: BlobId, octets: bytes, share: Share) -> None:
+        literals: list[bytes] = []
+        parts: list[Stored] = []
+        for part in split(octets):
+            if isinstance(part, bytes):
+                literals.append(part)
+                parts.append(Stored(part, None, 0, b""))
+            else:
+                parts.append(Stored(b"", self._add_piece(part, share), part.width, part.eol))
+        pieces = tuple(p.blob for p in parts if p.blob is not None)
+        stored = encode_recipe(parts) if pieces else PLAIN + octets
+        if pieces:
+            with self._lock:
+                self._uses[blob] = pieces
+        self._packer.add(StoredBlob(blob, stored, share, describe(blob, literals)))
+
+    def _add_lost_pieces(self, octets: bytes, share: Share) -> None:
+        """Write anew what a recipe that is still there would look for in vain: it may have outlived its pieces."""
+        for part in split(octets):
+            if isinstance(part, Part):
+                self._add_piece(part, share)
+
+    def _add_piece(self, part: Part, share: Share) -> BlobId:
+        blob = self._ring.blob_id(b"piece", part.content)
+        if self._claim_mail(blob):
+            self._packer.add(StoredBlob(blob, PLAIN + part.content, share, None))
+        return blob
+
+    def add_meta(self, content: bytes) -> BlobId:
+        """Keep a page, node or tree."""
+        blob = self._ring.blob_id(b"meta", content)
+        with self._gate.shared():
+            if self._claim(blob):
+                with self._lock:
+                    self._meta[blob] = PLAIN + content
+                    self._meta_octets += len(content)
+        if self._meta_octets >= self._limits.meta:
+            self.flush()
+        return blob
+
+    def holds(self, blob: BlobId) -> bool:
+        """Say whether the vault has a message whole, or will have once this run is flushed."""
+        with self._lock:
+            if blob in self._pending:
+                return True
+            if not self._stored(blob):
+                return False
+            if not self._uses_known:
+                learn_uses(self._vault.index, self._vault.blobs)
+                self._uses_known = True
+            # A message that nobody needed for long may have outlived its pieces.
+            pieces = self._vault.index.pieces(blob)
+            return pieces is not None and all(p in self._pending or self._stored(p) for p in pieces)
+
+    def _stored(self, blob: BlobId) -> bool:
+        if not self._absent:
+            return self._vault.index.has(blob)
+        return any(place.object_name not in self._absent for place in self._vault.index.locate(blob))
+
+    def read_meta(self, blob: BlobId) -> bytes:
+        """Return a page, node or tree, be it durable yet or not."""
+        with self._lock:
+            waiting = self._meta.get(blob)
+        return waiting[1:] if waiting is not None else self._vault.read_meta(blob)
+
+    def _claim(self, blob: BlobId) -> bool:
+        """Say whether a blob is new to the vault and to this run; if so, it is ours to write.
+
+        Called behind the gate, so that nothing moves from what is pending to the index meanwhile.
+        """
+        if blob in self._pending or self._stored(blob):
+            return False
+        with self._lock:
+            if blob in self._pending:
+                return False
+            self._pending.add(blob)
+            return True
+
+    def _claim_mail(self, blob: BlobId) -> bool:
+        """Say the same of a message or piece, of this run's other processes too.
+
+        What one of them has taken will be durable before any snapshot of the run is written.
+        """
+        return self._claim(blob) and (self._claims is None or self._claims.take(blob))
+
+    @contextmanager
+    def settled(self) -> Iterator[list[PackEntry]]:
+        """Make all that was added durable, and add nothing more until an index names these packs and meta objects."""
+        with self._gate.exclusive():
+            entries = self._packer.flush()
+            uses = encode_uses([entry.id for entry in entries], self._uses) if entries else b""
+            if self._meta or uses:
+                entries.append(self._put_meta(entries, uses))
+            yield entries
+            with self._lock:
+                self._meta, self._meta_octets, self._uses = {}, 0, {}
+                self._pending.clear()
+
+    def _put_meta(self, packs: list[PackEntry], uses: bytes) -> PackEntry:
+        data, directory = meta_object(self._ring, self._meta, uses)
+        entry = pack_entry(data, directory)
+        self._store.put(entry.name, data)
+        kept = ((b.offset, data[b.offset : b.offset + b.stored]) for b in directory.blocks if b.blobs)
+        self._vault.index.keep_blocks(entry.name, kept)
+        if uses:
+            self._vault.index.learn_uses(entry.name, [pack.id for pack in packs], self._uses)
+        return entry
+
+    def close(self) -> None:
+        """Stop the threads; what was not flushed is lost, which harms nothing."""
+        self._packer.close()
+
+
+def meta_object(ring: KeyRing, blobs: dict[BlobId, bytes], uses: bytes = b"") -> tuple[bytes, Directory]:
+    """Return a meta object that holds these stored forms in solid blocks, a block of uses, and its directory."""
+    header = new_header("M")
+    key = meta_block_key(ring.vault_id, ring.meta_key, header.salt)
+    body: list[bytes] = []
+    blocks: list[Block] = []
+    offset = len(header.encode())
+    groups = ((group, b"".join(stored for _, stored in group)) for group in _solid(blobs) if group)
+    for counter, (group, plain) in enumerate(chain(groups, [([], uses)] if uses else [])):
+        sealed = key.seal(counter, plain, _META_LEVEL)
+        if key.open(counter, sealed, "a new meta object") != plain:
+            raise Damage("a block just built does not hold what was put in", object_name="a new meta object")
+        sizes = tuple((blob, len(stored)) for blob, stored in group)
+        blocks.append(Block(key.session, counter, offset, len(sealed), len(plain), sizes))
+        body.append(sealed)
+        offset += len(sealed)
+    directory = Directory("M", tuple(blocks))
+    return finish_pack(ring.vault_id, ring.meta_key, header, directory, body), directory
+
+
+def _solid(blobs: dict[BlobId, bytes]) -> list[list[tuple[BlobId, bytes]]]:
+    groups: list[list[tuple[BlobId, bytes]]] = [[]]
+    size = 0
+    for blob, stored in blobs.items():
+        if size >= _META_BLOCK:
+            groups.append([])
+            size = 0
+        groups[-1].append((blob, stored))
+        size += len(stored)
+    return groups
