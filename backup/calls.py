@@ -14,7 +14,7 @@ from vault.errors import Trouble
 
 
 class ProcessLost(Trouble):
-    """The process at the other end of a pipe ended while something was asked of it."""
+    """A process can't be started, or ended by itself while something was asked of it."""
 
 
 class Calls:

@@ -47,15 +47,28 @@ class Hands:
         progress: Progress,
         stop: threading.Event,
     ) -> None:
-        ring = replace(vault.ring, private={})  # no hand needs to read mail
-        self._claims = Claims()  # held here: it ends with whoever made it
-        outset = Outset(store.url, ring, vault.cache, options, self._claims)
+        self._start = partial(_Hand, store=store, progress=progress, lost=self._end)
+        self._processes = processes
+        self._vault = vault
+        self._options = options
         self._stop = stop
         self._numbers = count()
         self._lock = threading.Lock()
         self._hands: list[_Hand] = []
-        for _ in range(processes):
-            self._hands.append(_Hand(outset, store, progress, self._end))
+
+    def __enter__(self) -> Self:
+        """Start them. Raises ProcessLost."""
+        ring = replace(self._vault.ring, private={})  # no hand needs to read mail
+        try:
+            self._claims = Claims()  # held here: it ends with whoever made it
+            outset = Outset(self._vault.store.url, ring, self._vault.cache, self._options, self._claims)
+            for _ in range(self._processes):
+                self._hands.append(self._start(outset))
+        except OSError as error:
+            self._end()
+            hint = "`limits.processes: 1` does without"
+            raise ProcessLost(f"no process can be started here: {error.strerror}", hint=hint) from None
+        return self
 
     def help(self, writer: VaultWriter) -> None:
         """Have all of them fill the vault beside a writer. Raises what went wrong in one of them."""
@@ -84,9 +97,6 @@ class Hands:
         """Note that a hand has one account less under way."""
         with self._lock:
             hand.busy -= 1
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         """End all hands. What they have not made durable is lost, which harms nothing."""

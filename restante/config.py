@@ -556,8 +556,8 @@ class Limits(Section):
         None,
         ge=1,
         le=64,
-        description="Processes that share the accounts of `restore --all`. Default: one for each processor, where "
-        "there is much to restore.",
+        description="Processes that share the accounts of a backup or of `restore --all`. Default: one for each "
+        "processor, where there is much to do. Accounts at once bound them.",
         examples=[2],
     )
 

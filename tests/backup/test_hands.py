@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import secrets
@@ -195,6 +196,17 @@ def test_so_many_processes_as_are_worth_it(
     assert processes_for(vault, sources, options) == found
     paced = [replace(sources[0], pace=Pace(1_000_000)), *sources[1:]]
     assert processes_for(vault, paced, options) == 1
+
+
+def test_a_machine_that_lets_no_process_start_is_one_clear_line(
+    dovecot: DovecotServer, users: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: SpawnProcess) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(SpawnProcess, "start", refuse)
+    with pytest.raises(ProcessLost, match="no process can be started here: Resource temporarily unavailable"):
+        Site(tmp_path, options=BY_TWO).backup(*(account(dovecot, user) for user in users))
 
 
 def test_a_blob_is_taken_once_and_a_full_table_lets_everybody_take_it() -> None:
