@@ -126,10 +126,15 @@ class _Work:
             "abort": lambda number: self._runs[number].abort(),
             "report": lambda number, snapshot: self._runs[number].report(snapshot),
             "settle": lambda: self._held.enter_context(self._filler.settled()),
-            "published": self._held.close,
+            "published": self._published,
             "give up": self._give_up,
             "stop": self._stop.set,
         }
+
+    def _published(self) -> None:
+        """Go on, knowing what the index in the cache tells by now."""
+        self._vault.index.sort_in()
+        self._held.close()
 
     def _give_up(self) -> None:
         """Hold nobody up any longer: what was settled could not be published, and the run is about to fail."""
