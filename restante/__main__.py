@@ -1,6 +1,14 @@
-"""`python -m restante`."""
+"""`restante` and `python -m restante`."""
 
-from restante.cli import run
+import sys
 
-if __name__ == "__main__":  # not where a process that helps imports it
-    run()
+
+def main() -> int:
+    """Run the command line; a process that helps imports this file too, and should not pay for all of that."""
+    from restante.cli import main as run_command
+
+    return run_command()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

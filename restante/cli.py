@@ -170,8 +170,3 @@ def _system(error: OSError | sqlite3.Error) -> Told:
         errno.EROFS: "that file system is read-only",
     }
     return Told(f"{place}{error.strerror or error}", hints.get(error.errno or 0, "run again with --debug to see where"))
-
-
-def run() -> None:
-    """Run as the installed command."""
-    sys.exit(main())

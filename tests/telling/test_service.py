@@ -35,7 +35,9 @@ def test_the_service_tells_once_over_restarts_and_beside_a_one_off_command(
     assert 'Job "often" is well again' in room.subjects[1]
 
 
-LOOKING_EACH_SECOND = "import restante.service, restante.cli; restante.service.LOOK_SECONDS = 1; restante.cli.run()"
+LOOKING_EACH_SECOND = (
+    "import restante.service, restante.__main__; restante.service.LOOK_SECONDS = 1; exit(restante.__main__.main())"
+)
 
 
 def test_the_service_tells_of_an_account_that_becomes_late_between_runs(
