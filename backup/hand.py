@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from backup.account import AccountRun
 from backup.budget import Budget
-from backup.calls import Calls
+from backup.calls import Calls, ignore_signals
 from backup.model import BackupOptions, SourceAccount
 from imap.model import Login
 from vault.claims import Claims
@@ -23,7 +22,7 @@ from vault.filler import Filler
 from vault.ids import ObjectName
 from vault.keys import KeyRing
 from vault.stores.lent import LentStore
-from vault.vault import open_with
+from vault.vault import Vault, open_with
 
 _LOOK_SECONDS = 0.2
 
@@ -51,10 +50,6 @@ class Outset:
     claims: Claims
 
 
-def _nothing() -> None:
-    """Checkpoints are for the process that started us."""
-
-
 class _NotPublished(Exception):
     """What was made durable here is named by no index."""
 
@@ -62,11 +57,15 @@ class _NotPublished(Exception):
 class _HandFiller(Filler):
     """Fills packs that the process which started us publishes."""
 
-    calls: Calls
+    def __init__(
+        self, calls: Calls, vault: Vault, store: LentStore, outset: Outset, **gone: frozenset[ObjectName]
+    ) -> None:
+        super().__init__(vault, store, outset.options.limits, claims=outset.claims, **gone)
+        self._calls = calls
 
     def flush(self) -> None:
         """Have all hands flushed, this one too."""
-        self.calls.ask("flush")
+        self._calls.ask("flush")
 
 
 class _Since:
@@ -112,16 +111,19 @@ class _Work:
         """Tell what was done, now and then."""
         while True:
             time.sleep(_LOOK_SECONDS)
-            for one in self._progress.take():
-                self.calls.ask(*one)
-            self.calls.ask("packs waiting", self._filler.packs_waiting)
+            self.calls.begin("packs waiting", self._filler.packs_waiting)
+            self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        for one in self._progress.take():
+            self.calls.begin(*one)
 
     def _doing(self) -> dict[str, Callable[..., object]]:
         """What the process that started us may ask."""
         return {
             "start": self._start,
             "take": self._take,
-            "run": lambda number: self._runs[number].run(_nothing),
+            "run": self._run,
             "capture": lambda number: self._runs[number].capture(),
             "abort": lambda number: self._runs[number].abort(),
             "report": lambda number, snapshot: self._runs[number].report(snapshot),
@@ -131,10 +133,11 @@ class _Work:
             "stop": self._stop.set,
         }
 
-    def _published(self) -> None:
-        """Go on, knowing what the index in the cache tells by now."""
-        self._vault.index.sort_in()
-        self._held.close()
+    def _published(self) -> set[ObjectName]:
+        """Go on, knowing what the index in the cache tells by now; return the index objects that say so."""
+        with self._held:
+            self._vault.index.sort_in()
+            return self._vault.index.objects()
 
     def _give_up(self) -> None:
         """Hold nobody up any longer: what was settled could not be published, and the run is about to fail."""
@@ -146,13 +149,13 @@ class _Work:
         outset = self._outset
         self._vault = open_with(self._store, outset.ring, outset.cache)
         self._vault.refresh()
-        self._filler = _HandFiller(
-            self._vault, self._store, outset.options.limits,
-            vanished=vanished, condemned=condemned, claims=outset.claims,
-        )  # fmt: skip
-        self._filler.calls = self.calls
+        self._filler = _HandFiller(self.calls, self._vault, self._store, outset, vanished=vanished, condemned=condemned)
         threading.Thread(target=self.pulse, name="pulse", daemon=True).start()
         return self._vault.index.objects()
+
+    def _run(self, number: int) -> None:
+        self._runs[number].run(lambda: None)  # checkpoints are for the process that started us
+        self._tell_progress()
 
     def _take(self, errand: Errand) -> None:
         number = errand.number
@@ -175,8 +178,6 @@ class _Work:
 
 def work(outset: Outset, pipe: Connection, lent: Sequence[Connection]) -> None:
     """Read accounts until the process that started us ends us, or is gone itself."""
-    # A terminal sends these to all processes, and so may a supervisor; who started us says when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore_signals()
     outset.options.prepare()
     _Work(outset, pipe, lent).calls.listen()

@@ -1,8 +1,9 @@
 """Processes that read accounts for one job: one interpreter keeps little more than one processor busy.
 
 Each hand reads some of the accounts and fills packs of its own. What it wants of the store it has from this process,
-which alone holds logins and credentials, publishes what all of them made durable, and writes snapshots. A hand that
-dies ends the job: what others have stored may rely on what it had taken on itself.
+which publishes what all of them made durable and writes snapshots. It gives a hand a login's secret as a connection is
+made, and of keys only those that a backup needs. A hand that dies ends the job: what others have stored may rely on
+what it had taken on itself.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from multiprocessing import get_context
 from typing import Self
 
 from backup.budget import Budget
-from backup.calls import Calls, ProcessLost
+from backup.calls import Calls, ProcessLost, sheltered
 from backup.hand import Errand, Outset, work
 from backup.model import AccountReport, BackupOptions, SourceAccount
 from imap.model import Login
@@ -64,10 +65,13 @@ class Hands:
             outset = Outset(self._vault.store.url, ring, self._vault.cache, self._options, self._claims)
             for _ in range(self._processes):
                 self._hands.append(self._start(outset))
-        except OSError as error:
+        except BaseException as error:
             self._end()
-            hint = "`limits.processes: 1` does without"
-            raise ProcessLost(f"no process can be started here: {error.strerror}", hint=hint) from None
+            if isinstance(error, OSError | RuntimeError):  # the latter where no thread can be started
+                hint = "`limits.processes: 1` does without"
+                why = error.strerror if isinstance(error, OSError) else error
+                raise ProcessLost(f"no process can be started here: {why}", hint=hint) from None
+            raise
         return self
 
     def help(self, writer: VaultWriter) -> None:
@@ -125,13 +129,18 @@ class _Hand:
         self.process = context.Process(
             target=work, args=(outset, theirs, [their for _, their in lent]), name="hand", daemon=True
         )
-        self.process.start()
-        for their in (theirs, *(their for _, their in lent)):
-            their.close()
-        for ours, _ in lent:
-            threading.Thread(target=lend, args=(store, ours), name="lend", daemon=True).start()
         self.calls = Calls(pipe, self._doing(), lost)
-        threading.Thread(target=self.calls.listen, name="hand", daemon=True).start()
+        with sheltered():
+            self.process.start()
+        try:
+            for their in (theirs, *(their for _, their in lent)):
+                their.close()
+            for ours, _ in lent:
+                threading.Thread(target=lend, args=(store, ours), name="lend", daemon=True).start()
+            threading.Thread(target=self.calls.listen, name="hand", daemon=True).start()
+        except BaseException:
+            self.process.kill()
+            raise
 
     @contextmanager
     def settled(self) -> Iterator[list[PackEntry]]:
@@ -143,21 +152,23 @@ class _Hand:
             self.calls.ask("give up")
             raise
         self.packs_waiting = 0
-        self.calls.ask("published")
+        self.writer.rely_on(self.calls.ask("published"))
 
     def _doing(self) -> dict[str, Callable[..., object]]:
         """What it may ask of this process."""
         return {
             "secret": lambda number: self.logins[number].secret(),
-            "renew": lambda number: (renew := self.logins[number].renew) and renew(),
-            "flush": self._flush,
+            "renew": self._renew,
+            "flush": lambda: self.writer.flush(),  # noqa: PLW0108 the writer comes later
             "expect": self._progress.expect,
             "advance": self._progress.advance,
             "packs waiting": partial(setattr, self, "packs_waiting"),
         }
 
-    def _flush(self) -> None:
-        self.writer.flush()
+    def _renew(self, number: int) -> str:
+        renew = self.logins[number].renew
+        assert renew is not None  # else nobody asks
+        return renew()
 
 
 class HandRun:
@@ -202,6 +213,7 @@ class HandRun:
     def abort(self) -> None:
         """Stop waiting for the server; called from another thread once the job is told to stop."""
         with suppress(ProcessLost):
+            self._hand.calls.ask("stop")
             self._hand.calls.ask("abort", self._errand.number)
 
     def report(self, snapshot: SnapshotId | None) -> AccountReport:

@@ -18,7 +18,7 @@ Outcome = Literal["complete", "partial", "failed", "interrupted"]
 
 
 def _nothing() -> None:
-    pass
+    """Do nothing; a function that can be sent to another process."""
 
 
 @dataclass(frozen=True, slots=True)

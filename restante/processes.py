@@ -7,7 +7,6 @@ it reads of a store that lies elsewhere it reads through this process, so that n
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from backup.calls import ignore_signals, sheltered
 from restante.errors import Exit
 from restante.logs import tell_warnings
 from restante.memory import keep_memory_small
@@ -108,7 +108,8 @@ class _Helper:
         self._process: SpawnProcess = context.Process(
             target=_work, args=(share, theirs, [reader for _, reader in reads]), daemon=True
         )
-        self._process.start()
+        with sheltered():
+            self._process.start()
         for pipe in (theirs, *(reader for _, reader in reads)):
             pipe.close()
         for pipe, _ in reads:
@@ -190,9 +191,7 @@ class _Told:
 
 def _work(share: _Share, pipe: Connection, reads: Sequence[Connection]) -> None:
     """Restore a share of the accounts, in a process of its own."""
-    # A terminal sends these to all processes, and so may a supervisor; who started us says when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore_signals()
     keep_memory_small()
     tell_warnings()
     told = _Told(pipe)

@@ -44,9 +44,9 @@ class Added(msgspec.Struct, frozen=True):
 class Filler(ABC):
     """Takes the messages and pages of accounts; all of them fill the same packs. Safe to use from several threads.
 
-    A failed upload is fatal: every later call raises the same error. `vanished` are the objects that the store lost,
-    `condemned` those that a prune will delete: what is in them counts as absent. Where several processes fill a vault
-    for one run, they share `claims`.
+    A failure is fatal: every later message and flush raises the same error. `vanished` are the objects that the store
+    lost, `condemned` those that a prune will delete: what is in them counts as absent. Where several processes fill a
+    vault for one run, they share `claims`.
     """
 
     def __init__(
@@ -91,11 +91,16 @@ class Filler(ABC):
         blob = self._ring.blob_id(b"message", octets)
         # What one account calls known another must have finished adding before a flush.
         with self._gate.shared():
-            if not self._claim_mail(blob):
-                self._add_lost_pieces(octets, share)
-                return Added(blob, known=True)
-            self._add_new(blob, octets, share)
-            return Added(blob, known=False)
+            known = not self._claim_mail(blob)
+            try:
+                if known:
+                    self._add_lost_pieces(octets, share)
+                else:
+                    self._add_new(blob, octets, share)
+            except BaseException as failure:
+                self._packer.fail(failure)  # others may rely on what we have claimed
+                raise
+            return Added(blob, known)
 
     def _add_new(self, blob: BlobId, octets: bytes, share: Share) -> None:
         literals: list[bytes] = []
@@ -184,7 +189,10 @@ class Filler(ABC):
 
     @contextmanager
     def settled(self) -> Iterator[list[PackEntry]]:
-        """Make all that was added durable, and add nothing more until an index names these packs and meta objects."""
+        """Make all that was added durable, and add nothing more until an index names these packs and meta objects.
+
+        Where none does, because the block raises, what was settled is lost to this run, which must end.
+        """
         with self._gate.exclusive():
             entries = self._packer.flush()
             uses = encode_uses([entry.id for entry in entries], self._uses) if entries else b""

@@ -94,8 +94,8 @@ class Index(Cache):
 
     def refresh(self, store: ReadStore, ring: KeyRing) -> list[Damage]:
         """Load index objects not seen before and forget vanished ones; return those that can't be read."""
+        loaded = self.objects()  # first, since another process that shares the file may add what is not listed yet
         listed = {info.name for info in store.list("index/")}
-        loaded = self.objects()
         self._forget(loaded - listed)
         return self.load(store, ring, sorted(listed - loaded))
 

@@ -182,11 +182,15 @@ class Packer:
             done, self._done = self._done, []
             return done
 
+    def fail(self, failure: BaseException) -> None:
+        """Take no more, and have whoever adds or flushes next raise this, or what failed before."""
+        with self._lock:
+            self._failure = self._failure or failure
+            self._lock.notify_all()
+
     def close(self) -> None:
         """Stop the threads."""
-        with self._lock:
-            self._failure = self._failure or RuntimeError("the packer is closed")
-            self._lock.notify_all()
+        self.fail(RuntimeError("the packer is closed"))
         self._sealers.shutdown(wait=True, cancel_futures=True)
         self._senders.shutdown(wait=True, cancel_futures=True)
 

@@ -81,7 +81,7 @@ class Vault:
         self.unreadable: dict[ObjectName, Damage] = {}
         self._refreshes = 0
         self._in_vain = 0
-        self._refreshing = threading.Lock()
+        self._refreshing = threading.RLock()
 
     @property
     def vault_id(self) -> str:
@@ -95,10 +95,12 @@ class Vault:
 
     def refresh(self) -> list[Damage]:
         """Bring the index up to date; return the index objects that can't be read."""
-        damage = self.index.refresh(self.store, self.ring)
-        self._refreshes += 1
-        self.unreadable.update((ObjectName(d.object_name), d) for d in damage)
-        return damage
+        with self._refreshing:
+            # Counted as it begins: what is published meanwhile it may have overlooked.
+            self._refreshes += 1
+            damage = self.index.refresh(self.store, self.ring)
+            self.unreadable.update((ObjectName(d.object_name), d) for d in damage)
+            return damage
 
     def accounts(self) -> list[str]:
         """Return the names of all accounts that have a snapshot."""
@@ -200,22 +202,23 @@ class Vault:
         except Damage:
             if not self._look_anew(known):
                 raise
-        return reader.read(blob, kind)
+        try:
+            return reader.read(blob, kind)
+        except Damage:
+            self._in_vain += 1
+            raise
 
     def _look_anew(self, known: int) -> bool:
-        """Refresh the index, unless another thread has since `known`; return whether another read may find more.
+        """Refresh the index, unless another thread has begun to since `known`; return whether to read once more.
 
         Damage all over is no reason to do so without end. An index that someone else is just filling tells of an
         object before it tells of that object's blobs: so only one thread fills ours, and the others wait for it.
         """
         with self._refreshing:
-            if self._refreshes != known:
-                return True
-            if self._in_vain >= _REFRESHES_IN_VAIN:
-                return False
-            before = self.index.objects()
-            self.refresh()
-            self._in_vain += self.index.objects() == before
+            if self._refreshes == known:
+                if self._in_vain >= _REFRESHES_IN_VAIN:
+                    return False
+                self.refresh()
             return True
 
     def read_messages(self, wanted: Iterable[Wanted]) -> Iterator[tuple[BlobId, bytes | Damage]]:

@@ -66,13 +66,17 @@ class Beside(Protocol):
     packs_waiting: int
 
     def settled(self) -> AbstractContextManager[list[PackEntry]]:
-        """Make all that was added there durable, and add nothing more until an index names it."""
+        """Make all that was added there durable, and add nothing more until an index names it.
+
+        Where none does, because the block raises, what was settled is lost to this run, which must end.
+        """
 
 
 class VaultWriter(Filler):
     """One writer a job: publishes what it was given itself, and what others `beside` it fill the vault with.
 
-    A failed upload is fatal: every later call raises the same error, and no snapshot is written.
+    A flush that fails is fatal: every later one raises the same error, and no snapshot is written. What it had settled
+    is named nowhere, while all that came after it goes on as if it were.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class VaultWriter(Filler):
         self._clock = clock
         self._tool = tool
         self._flushing = threading.Lock()
+        self._failure: BaseException | None = None
         self._known_stones = graves.names
         self._based_on = vault.index.objects()
 
@@ -106,7 +111,17 @@ class VaultWriter(Filler):
 
     def flush(self) -> None:
         """Make all that was added durable here and by `beside`, and have one index name it."""
-        with self._flushing, ExitStack() as held:
+        with self._flushing:
+            if self._failure is not None:
+                raise self._failure
+            try:
+                self._settle_and_publish()
+            except BaseException as failure:
+                self._failure = failure
+                raise
+
+    def _settle_and_publish(self) -> None:
+        with ExitStack() as held:
             fillers: list[Filler | Beside] = [self, *self.beside]
             settled = together(lambda one: held.enter_context(one.settled()), fillers)
             entries = [entry for found in settled for entry in found]

@@ -9,21 +9,23 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
-from multiprocessing import active_children
+from multiprocessing import Pipe, active_children
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backup import BackupOptions, SourceAccount
-from backup.calls import ProcessLost
+from backup.calls import Calls, ProcessLost
 from backup.job import processes_for
 from imap.model import Endpoint, Login
 from imap.pace import Pace
 from tests.backup.site import Site, account, served
 from tests.corpus import base64_lines, mail_with, octets, plain_mail
-from tests.faults import FaultyStore, Unavailable
+from tests.faults import Fault, FaultyStore, Unavailable
 from tests.secret import new_secret
 from tests.servers import DovecotServer
 from tests.servers.maildir import deliver
@@ -92,6 +94,37 @@ def test_whenever_the_store_falls_silent_the_vault_is_sound_and_the_next_run_com
         pytest.fail("the backup never ended")
 
 
+class Hiccup(Fault):
+    """One put fails, and the store is well again: the n-th of a kind of object."""
+
+    def __init__(self, kind: str, n: int) -> None:
+        self.kind, self.n = kind, n
+        self.lock = threading.Lock()
+
+    def before(self, call: str, name: str) -> None:
+        if call == "put" and name.startswith(self.kind):
+            with self.lock:
+                self.n -= 1
+                if self.n == 0:
+                    raise StoreUnavailable("the store hiccups")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("kind", ["packs/", "meta/", "index/"])
+def test_what_one_failed_write_lost_no_snapshot_ever_names(
+    dovecot: DovecotServer, users: list[str], tmp_path: Path, kind: str, processes: int
+) -> None:
+    sources = [account(dovecot, user) for user in users]
+    for n in (1, 3):
+        (directory := tmp_path / str(n)).mkdir()
+        site = Site(directory, options=replace(OFTEN, processes=processes))
+        with pytest.raises(StoreUnavailable, match="hiccups"):
+            site.backup(*sources, store=FaultyStore(site.store, Hiccup(kind, n)))
+        assert check_vault(site.open(), read=True).damage == ()
+        assert site.backup(*sources).status == "complete"
+        assert {user: site.contents(site.snapshot(user)) for user in users} == {u: served(dovecot, u) for u in users}
+
+
 class At(Quiet):
     """Does something once a message was read."""
 
@@ -152,11 +185,15 @@ def test_an_account_that_may_not_log_in_does_not_disturb_the_others(
     assert "refuses the login" in report.accounts[1].failures[0].reason
 
 
-def test_no_login_and_no_key_to_mail_leaves_the_process_that_has_them(
+def test_a_process_that_reads_accounts_gets_no_key_to_mail_and_no_login_but_as_it_connects(
     dovecot: DovecotServer, users: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[bytes] = []
-    real = SpawnProcess.start
+    real, begin = SpawnProcess.start, Calls.begin
+
+    def overheard(calls: Calls, what: str, *arguments: object) -> Future[Any]:
+        sent.append(pickle.dumps(arguments))
+        return begin(calls, what, *arguments)
 
     def watched(process: SpawnProcess) -> None:
         outset = process._args[0]  # type: ignore[attr-defined]
@@ -164,11 +201,13 @@ def test_no_login_and_no_key_to_mail_leaves_the_process_that_has_them(
         real(process)
 
     monkeypatch.setattr(SpawnProcess, "start", watched)
+    monkeypatch.setattr(Calls, "begin", overheard)
     site = Site(tmp_path, options=BY_TWO)
     site.backup(*(account(dovecot, user) for user in users))
     (private,) = site.open().ring.private.values()
-    assert len(sent) == 2
-    assert not any(private.octets in one for one in sent)
+    secret = [private.octets, *(dovecot.password(user).encode() for user in users)]
+    assert len(sent) > 6
+    assert not [one for one in sent if any(octets in one for octets in secret)]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +246,27 @@ def test_a_machine_that_lets_no_process_start_is_one_clear_line(
     monkeypatch.setattr(SpawnProcess, "start", refuse)
     with pytest.raises(ProcessLost, match="no process can be started here: Resource temporarily unavailable"):
         Site(tmp_path, options=BY_TWO).backup(*(account(dovecot, user) for user in users))
+
+
+class Odd(Exception):
+    """An error that can be sent, but not received."""
+
+    def __init__(self, *, needed: str) -> None:
+        super().__init__(needed)
+
+
+def test_a_call_is_answered_whatever_comes_of_it() -> None:
+    def raise_odd() -> None:
+        raise Odd(needed="")
+
+    here, there = Pipe()
+    calls, other = Calls(here, {}, lambda: None), Calls(there, {"odd": raise_odd}, lambda: None)
+    for end in (calls, other):
+        threading.Thread(target=end.listen, daemon=True).start()
+    with pytest.raises(RuntimeError, match="Odd in a process"):
+        calls.ask("odd")
+    with pytest.raises(KeyError):
+        calls.ask("nothing of that name")
 
 
 def test_a_blob_is_taken_once_and_a_full_table_lets_everybody_take_it() -> None:

@@ -131,6 +131,52 @@ def test_an_upload_that_fails_is_fatal_and_nothing_names_what_is_not_there(secre
     assert not [name for name in store.objects if name.startswith(("index/", "snapshots/"))]
 
 
+class HiccupStore(MemoryStore):
+    """Refuses one object of a kind, and is well again."""
+
+    def __init__(self, objects: dict[ObjectName, bytes], kind: str) -> None:
+        super().__init__(objects)
+        self.kind: str | None = kind
+
+    def put(self, name: ObjectName, data: bytes, **options: object) -> None:
+        if self.kind and name.startswith(self.kind):
+            self.kind = None
+            raise StoreUnavailable("the store hiccups")
+        super().put(name, data)
+
+
+@pytest.mark.parametrize("kind", ["packs/", "meta/", "index/"])
+def test_after_a_flush_that_failed_nothing_is_published_though_the_store_is_well_again(
+    store: MemoryStore, secret: Passphrase, kind: str
+) -> None:
+    hiccup = HiccupStore(store.objects, kind)
+    one = VaultWriter(open_vault(hiccup, secret), hiccup, clock=SystemClock())
+    one.add_message(plain_mail(1), Share())
+    one.add_meta(b"{}")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="hiccups"):
+            one.flush()
+    one.close()
+    assert not [name for name in hiccup.objects if name.startswith("index/")]
+
+
+def test_a_message_that_could_not_be_added_lets_nobody_rely_on_it(
+    store: MemoryStore, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    one = VaultWriter(vault, store, clock=SystemClock())
+    with monkeypatch.context() as short_of_memory:
+        short_of_memory.setattr(filler, "describe", exhausted)
+        with pytest.raises(MemoryError):
+            one.add_message(plain_mail(1), Share())
+    assert one.add_message(plain_mail(1), Share()).known
+    with pytest.raises(MemoryError):
+        one.flush()
+    one.close()
+
+
 def test_each_snapshot_names_the_one_before(store: MemoryStore, vault: Vault, secret: Passphrase) -> None:
     one = VaultWriter(vault, store, clock=SystemClock())
     tree = one.add_meta(b"{}")
