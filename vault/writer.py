@@ -1,4 +1,4 @@
-"""Writing: messages and pages into blocks, packs and an index, in the order that makes a crash harmless.
+"""Publishing what a vault was filled with (vault/filler.py), in the order that makes a crash harmless.
 
 Packs, then meta objects, then index, then snapshots: what a snapshot names is durable before the snapshot exists.
 
