@@ -14,9 +14,9 @@ from pathlib import Path
 
 from backup.account import AccountRun
 from backup.budget import Budget
-from backup.calls import Calls, ignore_signals
 from backup.model import BackupOptions, SourceAccount
 from imap.model import Login
+from vault.calls import Calls, ignore_signals
 from vault.claims import Claims
 from vault.filler import Filler
 from vault.ids import ObjectName

@@ -19,10 +19,10 @@ from multiprocessing import get_context
 from typing import Self
 
 from backup.budget import Budget
-from backup.calls import Calls, ProcessLost, sheltered
 from backup.hand import Errand, Outset, work
 from backup.model import AccountReport, BackupOptions, SourceAccount
 from imap.model import Login
+from vault.calls import Calls, ProcessLost, sheltered
 from vault.claims import Claims
 from vault.clock import Progress
 from vault.ids import SnapshotId

@@ -18,13 +18,13 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from backup.calls import ignore_signals, sheltered
 from restante.errors import Exit
 from restante.logs import tell_warnings
 from restante.memory import keep_memory_small
 from restante.restoring import Place, Wishes, restore_places
 from restore import RestoreReport
 from restore.model import RestoreFailure
+from vault.calls import ignore_signals, sheltered
 from vault.clock import Progress
 from vault.keys import KeyRing
 from vault.stores.base import ReadStore

@@ -10,18 +10,21 @@ import sys
 from dataclasses import dataclass, field
 from getpass import getpass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from imap.errors import LoginRefused
 from imap.model import Login
 from imap.model import Secret as SecretGiver
-from restante.config import Account, Microsoft, OAuth2, Replica, Server, Vault
 from restante.errors import UsageTrouble
-from restante.loading import Loaded
 from restante.tokens import GoogleTokens, MicrosoftTokens, Tokens
 from vault.slots import KeyFile, Passphrase, RecoveryKey, Secret
 from vault.stores.credentials import Credentials
+
+if TYPE_CHECKING:  # a process that helps has use for logins, and none for the configuration, which takes long to import
+    from restante.config import Account, Microsoft, OAuth2, Replica, Server, Vault
+    from restante.loading import Loaded
 
 COMMAND_SECONDS = 60
 MIN_PASSPHRASE = 8

@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from backup import BackupOptions, SourceAccount
-from backup.calls import Calls, ProcessLost
 from backup.job import processes_for
 from imap.model import Endpoint, Login
 from imap.pace import Pace
@@ -29,6 +28,7 @@ from tests.faults import Fault, FaultyStore, Unavailable
 from tests.secret import new_secret
 from tests.servers import DovecotServer
 from tests.servers.maildir import deliver
+from vault.calls import Calls, ProcessLost
 from vault.check import check_vault
 from vault.claims import Claims
 from vault.clock import Quiet
