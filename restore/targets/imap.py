@@ -118,7 +118,7 @@ class ImapTarget:
             opened = session.select(box.raw)
             if opened.cut_to:
                 raise Refused(f"the server shows only {opened.cut_to:,} messages of it: what it holds can't be told")
-            box.permanent = opened.permanent_flags
+            box.permanent = frozenset(map(str.lower, opened.permanent_flags))
             box.first_new = box.next_new = opened.uidnext or 1
             box.held = fingerprints(session, opened)
             # Dovecot's memory grows with every message that another connection stores in a mailbox we have open.

@@ -15,7 +15,7 @@ from vault.gate import Gate
 from vault.model import Flags
 
 _AT_ONCE_OCTETS, _AT_ONCE_MESSAGES = 4 << 20, 1000
-_SYSTEM = {"\\seen", "\\answered", "\\flagged", "\\deleted", "\\draft"}
+_SYSTEM = frozenset({"\\seen", "\\answered", "\\flagged", "\\deleted", "\\draft"})
 
 
 def levels_of(mailbox: ListedMailbox, prefix: str) -> Levels:
@@ -38,7 +38,8 @@ class Box:
         self.raw = raw
         self.gate = Gate()
         self.lock = threading.Lock()
-        self.permanent: frozenset[str] | None = None
+        self.permanent: frozenset[str] = _SYSTEM | {"\\*"}
+        """The flags that it keeps for good, in lower case."""
         self.held: Counter[bytes] = Counter()
         self.first_new = 1
         """Messages below this UID were there before us."""
@@ -89,7 +90,7 @@ def _lacking(session: Session, box: Box, replays: Sequence[Replay], first: int) 
 
 def kept_flags(flags: Flags, box: Box) -> Flags:
     """Return the flags that the mailbox can keep (PERMANENTFLAGS, RFC 9051 §7.1)."""
-    permanent = {flag.lower() for flag in box.permanent} if box.permanent is not None else _SYSTEM | {"\\*"}
+    permanent = box.permanent
     return tuple(
         flag
         for flag in flags
@@ -102,7 +103,8 @@ def placed_as(done: Appended, flags: Flags, box: Box, lost: str) -> Placed:
     """Say what became of a message; `lost` says why flags could not be completed, where that is so."""
     if done.error is not None:
         return Placed(done.error, over_quota=done.code == "OVERQUOTA")
-    dropped = [flag for flag in flags if flag not in kept_flags(flags, box)]
+    kept = kept_flags(flags, box)
+    dropped = [flag for flag in flags if flag not in kept]
     altered = [f"the server keeps no {' '.join(dropped)}"] if dropped else []
     altered += [f"the server would not take its {what}" for what in done.altered]
     altered += [f"its flags could not be completed: {lost}"] if lost and flags else []
