@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Iterator
-from functools import cache
 from io import BytesIO
-from struct import Struct
 from typing import NamedTuple
 
 import pybase64
@@ -26,7 +24,7 @@ _MAX_PARTS = 100_000
 _HEADER_REST = 4096
 # The id tells only when all is made; a forged recipe must not fill the memory before that.
 MAX_CONTENT = 1 << 30
-_FIRST_LINES, _LINES_AT_ONCE = 16, 256
+_FIRST_LINES, _LINES_AT_ONCE = 16, 1024
 _WIDTHS, _LINE_ENDS = {-1, *range(0, 1024, 4)}, {b"\n", b"\r\n"}
 
 PLAIN, RECIPE = b"\0", b"\1"
@@ -58,24 +56,17 @@ class Stored(NamedTuple):
     eol: bytes
 
 
-def encode_run(content: bytes, width: int, eol: bytes) -> Iterator[bytes]:
+def encode_run(content: bytes | memoryview, width: int, eol: bytes) -> Iterator[bytes | memoryview]:
     """Yield content as base64 lines of one width, each ended by `eol`, some at a time; as it is for width 0."""
     if not width:
         yield content
         return
-    # A struct cuts out lines three times as fast as any wrapping codec; small results need no fresh pages of memory.
-    cut = _some_lines(width)
-    step = cut.size // 4 * 3
-    even = len(content) - len(content) % step
-    for at in range(0, even, step):
-        yield eol.join((*cut.unpack(pybase64.b64encode(content[at : at + step])), b""))
-    if even < len(content):
-        yield pybase64.b64encode(content[even:], wrapcol=width).replace(b"\n", eol) + eol
-
-
-@cache
-def _some_lines(width: int) -> Struct:
-    return Struct(f"{width}s" * _LINES_AT_ONCE)
+    # Small results need no fresh pages of memory.
+    step = width // 4 * 3 * _LINES_AT_ONCE
+    for at in range(0, len(content), step):
+        lines = pybase64.b64encode(content[at : at + step], wrapcol=width)
+        yield lines if eol == b"\n" else lines.replace(b"\n", eol)
+        yield eol
 
 
 def find_runs(message: bytes) -> Iterator[Run]:
