@@ -49,7 +49,7 @@ class Size:
 
 
 FULL = Size("full", 10, 20_000, 100_000, 1_000, 1_000_000, 500, 100_000_000, 1_000_000)
-QUICK = Size("quick", 4, 2_000, 10_000, 100, 100_000, 50, 20_000_000, 1_500)
+QUICK = Size("quick", 4, 1_200, 5_000, 100, 50_000, 50, 20_000_000, 1_000)
 TINY = Size("tiny", 2, 60, 200, 10, 400, 6, 1_000_000, 40)
 SIZES = {size.name: size for size in (FULL, QUICK, TINY)}
 
