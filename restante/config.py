@@ -341,7 +341,7 @@ def _mailboxes(what: str, example: list[str]) -> Any:
 
 
 def _namespaces() -> Any:
-    told = "Whose mailboxes to take: the user's own, those that other users let him see, shared ones (RFC 2342)."
+    told = "Whose mailboxes to take: `personal` (the user's own), `other` (what other users let him see), `shared` (RFC 2342)."
     return Field(["personal"], min_length=1, description=told, examples=[["personal", "shared"]])
 
 
@@ -495,7 +495,8 @@ class Job(Section):
     accounts: list[str] = Field(
         default=["*"],
         min_length=1,
-        description="Which of the accounts above, as globs over their names.",
+        description="Which accounts, those of servers too, as globs over their names: what is backed up, and what "
+        "`rpo` and `retention` are for. check, drill and copy look at the whole vault.",
         examples=[["*@example.org"]],
         json_schema_extra=live,
     )

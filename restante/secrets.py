@@ -127,7 +127,7 @@ def vault_secret(loaded: Loaded | None) -> Secret:
     if loaded is not None:
         vault = loaded.config.vault
         if vault.key_file is not None:
-            return KeyFile(_octets(loaded.path(vault.key_file), "key file"))
+            return KeyFile(_configured_key(loaded.path(vault.key_file)))
         origin = _vault_origin(loaded, vault)
         if origin.given():
             return as_secret(origin.read())
@@ -136,6 +136,13 @@ def vault_secret(loaded: Loaded | None) -> Secret:
         hint = "set RESTANTE_PASSPHRASE_FILE or RESTANTE_KEY_FILE, or run this on a terminal"
         raise UsageTrouble("nothing was given to open the vault with", hint=hint)
     return as_secret(typed)
+
+
+def _configured_key(file: Path) -> bytes:
+    if not file.exists():
+        hint = f"set RESTANTE_PASSPHRASE_FILE, and make it with `restante key export --backup-only {file}`"
+        raise UsageTrouble(f"there is no key file at {file}, where vault.key_file says", hint=hint)
+    return _octets(file, "key file")
 
 
 def replica_credentials(replica: Replica) -> Credentials:

@@ -25,7 +25,7 @@ CODES = {"complete": Exit.COMPLETE, "partial": Exit.PARTIAL, "failed": Exit.FAIL
 
 Accounts = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ACCOUNT | URL]...", show_default=False, help="Accounts of the configuration, or URLs."),
+    typer.Argument(metavar="ACCOUNT | URL", show_default=False, help="Accounts of the configuration, or URLs."),
 ]
 JobOption = Annotated[
     str | None,

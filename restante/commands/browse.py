@@ -37,7 +37,7 @@ Place = Annotated[
 
 def snapshots(
     account: Annotated[
-        str | None, typer.Argument(metavar="[ACCOUNT]", show_default=False, help="Only this account's.")
+        str | None, typer.Argument(metavar="ACCOUNT", show_default=False, help="Only this account's.")
     ] = None,
     config: ConfigOption = None,
     vault: VaultOption = None,
@@ -80,7 +80,7 @@ def _snapshot_document(snapshot: Snapshot, *, held: bool) -> dict[str, Any]:
 def ls(
     place: Place,
     mailbox: Annotated[
-        str | None, typer.Argument(metavar="[MAILBOX]", show_default=False, help="List its messages.")
+        str | None, typer.Argument(metavar="MAILBOX", show_default=False, help="List its messages.")
     ] = None,
     config: ConfigOption = None,
     vault: VaultOption = None,

@@ -29,7 +29,7 @@ CODES = {
 
 def drill(
     accounts: Annotated[
-        list[str] | None, typer.Argument(metavar="[ACCOUNT]...", show_default=False, help="Only these accounts.")
+        list[str] | None, typer.Argument(metavar="ACCOUNT", show_default=False, help="Only these accounts.")
     ] = None,
     sample: Annotated[
         str | None,

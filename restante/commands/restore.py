@@ -52,7 +52,7 @@ def _text(name: str, metavar: str, told: str) -> Any:
 
 Place = Annotated[
     str | None,
-    typer.Argument(metavar="[ACCOUNT[@TIME]]", show_default=False, help="TIME: latest, a date or time, a snapshot id."),
+    typer.Argument(metavar="ACCOUNT[@TIME]", show_default=False, help="TIME: latest, a date or time, a snapshot id."),
 ]
 To = Annotated[
     str,

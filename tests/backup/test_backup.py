@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from backup import BackupOptions
 from imap.model import Login
 from tests.backup.site import Site, account, only, served
 from tests.corpus import MAILBOX_NAMES, SERVABLE, TWINS, base64_lines, mail_with, octets, plain_mail
@@ -74,21 +75,25 @@ def test_all_octets_flags_dates_and_names_are_kept(dovecot: DovecotServer, site:
     assert only(report).messages == sum(map(len, before.values()))
 
 
-def test_a_backup_leaves_no_trace_on_the_server(dovecot: DovecotServer, site: Site) -> None:
-    user = dovecot.new_user().name
-    fill(dovecot, user)
-    with dovecot.open(user) as imap:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_backup_leaves_no_trace_on_the_server(dovecot: DovecotServer, tmp_path: Path, processes: int) -> None:
+    users = [dovecot.new_user().name for _ in range(2)]
+    for user in users:
+        fill(dovecot, user)
 
-        def look() -> object:
+    def look(user: str) -> tuple[object, dict[str, int], object]:
+        with dovecot.open(user) as imap:
             return imap.messages("INBOX"), imap.status("INBOX"), imap.do("STATUS INBOX (HIGHESTMODSEQ)")[-1]
 
-        look()  # a server may answer its first question about MODSEQs with more words
-        before = look()
-        lying = files(dovecot.home(user))
-        site.backup(account(dovecot, user))
-        assert look() == before
-        assert imap.status("INBOX")["RECENT"] == 30
-    assert files(dovecot.home(user)) == lying
+    for user in users:
+        look(user)  # a server may answer its first question about MODSEQs with more words
+    before = {user: look(user) for user in users}
+    lying = {user: files(dovecot.home(user)) for user in users}
+    site = Site(tmp_path, options=BackupOptions(processes=processes))
+    assert site.backup(*(account(dovecot, user) for user in users)).status == "complete"
+    assert {user: look(user) for user in users} == before
+    assert [status["RECENT"] for _, status, _ in before.values()] == [30, 30]
+    assert {user: files(dovecot.home(user)) for user in users} == lying
 
 
 def test_a_run_that_finds_nothing_new_looks_once_and_writes_one_small_object(

@@ -47,12 +47,12 @@ def test_jobs_run_at_their_times_and_new_mail_is_in_the_next_snapshot(
     serving.job("proof", every="1s", does="check", sample="100%")
     with serving.running() as process:
         serving.await_("job ended", job="often", status="complete", new_messages="3")
-        deliver(dovecot, anna, "INBOX", mails(2))
-        serving.await_("job ended", job="often", status="complete", new_messages="2")
+        deliver(dovecot, anna, "INBOX", mails(1))  # of several a run may find some, and the next the others
+        serving.await_("job ended", job="often", status="complete", new_messages="1")
         serving.await_("job ended", times=2, job="proof", status="complete", damaged_objects="0")
         assert serving.leave(process) in (0, 130)
     told = serving.status()
-    assert [account["messages"] for account in told["accounts"]] == [5]
+    assert [account["messages"] for account in told["accounts"]] == [4]
     assert {job["job"]: job["does"] for job in told["jobs"]} == {"often": "backup", "proof": "check"}
 
 
