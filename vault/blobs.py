@@ -39,8 +39,8 @@ class BlobReader:
         self._ring = ring
         self._index = index
         self._lock = threading.Lock()
-        self._blocks = Shelf(_CACHE_OCTETS)
-        self._pieces = Shelf(_PIECES_OCTETS)
+        self._blocks = Shelf[bytes](_CACHE_OCTETS)
+        self._pieces = Shelf[bytes | memoryview](_PIECES_OCTETS)
         self._keys: dict[SessionId, BlockKey] = {}
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
 
@@ -75,17 +75,20 @@ class BlobReader:
                 return content
         raise Damage(f"{place.object_name} holds other content than it should", object_name=place.object_name)
 
-    def _piece(self, piece: BlobId) -> bytes:
+    def _piece(self, piece: BlobId) -> bytes | memoryview:
         """Return a piece, not proved yet. Small ones are kept: a letterhead's logo comes with thousands of mails."""
         return self._pieces.get(piece, lambda: self._any_piece(piece), at_most=_SMALL_PIECE)
 
-    def _any_piece(self, piece: BlobId) -> bytes:
-        """Return what the newest copy holds; where that can't be had, what any other does."""
+    def _any_piece(self, piece: BlobId) -> bytes | memoryview:
+        """Return what the newest copy holds; where that can't be had, what any other does.
+
+        A large one comes as it lies in its block, which is its own; a small one that is kept must not keep all of one.
+        """
         for place in self._index.locate(piece)[:1]:
             with suppress(Damage):
                 stored = self._stored(place)
                 if stored[:1] == PLAIN:
-                    return bytes(stored[1:])
+                    return bytes(stored[1:]) if len(stored) <= _SMALL_PIECE else stored[1:]
         return self.read(piece, b"piece")
 
     def read_ahead(self, wanted: Iterable[Wanted], kind: bytes) -> Iterator[tuple[BlobId, bytes | Damage]]:

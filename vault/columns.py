@@ -76,14 +76,15 @@ class ColumnReader:
         if rest:
             raise ColumnError("a number column has a broken length")
         raw = bytearray(len(planes))
-        for i in range(_WIDTH):
+        # The upper planes of small numbers hold nothing.
+        for i in range(-(-len(planes.rstrip(b"\0")) // max(count, 1))):
             raw[i::_WIDTH] = planes[i * count : (i + 1) * count]
-        return _little(array("q", bytes(raw))).tolist()
+        return _little(array("q", raw)).tolist()
 
     def strings(self) -> list[bytes]:
         """Return the strings of the next two columns."""
         lengths, data = self.numbers(), self.octets()
-        if any(n < 0 for n in lengths) or sum(lengths) != len(data):
+        if min(lengths, default=0) < 0 or sum(lengths) != len(data):
             raise ColumnError("string lengths don't add up")
         ends = list(accumulate(lengths))
         return [data[end - n : end] for n, end in zip(lengths, ends, strict=True)]

@@ -208,7 +208,7 @@ def decode_recipe(stored: bytes) -> list[Stored]:
     ]
 
 
-def rebuild(stored: bytes | memoryview, read: Callable[[BlobId], bytes]) -> bytes:
+def rebuild(stored: bytes | memoryview, read: Callable[[BlobId], bytes | memoryview]) -> bytes:
     """Return the content of a stored form; `read` gives the content of each blob it names. Raises ColumnError."""
     if stored[:1] == PLAIN:
         return bytes(stored[1:])

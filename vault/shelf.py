@@ -5,43 +5,48 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+OctetsT = TypeVar("OctetsT", bytes, bytes | memoryview)
 
 
-class Shelf:
+class Shelf(Generic[OctetsT]):
     """Keeps about so many octets."""
 
     def __init__(self, octets: int) -> None:
         self._limit = octets
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, Future[bytes]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, _Coming[OctetsT]] = OrderedDict()
         self._octets = 0
 
-    def get(self, key: Hashable, load: Callable[[], bytes], *, longer_than: int = 0, at_most: int = 1 << 62) -> bytes:
+    def get(
+        self, key: Hashable, load: Callable[[], OctetsT], *, longer_than: int = 0, at_most: int = 1 << 62
+    ) -> OctetsT:
         """Return what is kept under a key, or load it; who comes while it is being loaded waits for it.
 
         What is not longer than `longer_than`, because it was asked for whole, takes no place afterwards, nor what is
         longer than `at_most`, which would push out too much.
         """
         with self._lock:
-            future = self._kept.get(key)
-            mine = future is None
-            if future is None:
-                future = self._kept[key] = Future()
-            self._kept.move_to_end(key)
-        if mine:
-            self._fill(key, future, load, range(longer_than + 1, at_most + 1))
-        return future.result()
+            found = self._kept.get(key)
+            if found is None:
+                mine = self._kept[key] = _Coming[OctetsT]()
+            else:
+                self._kept.move_to_end(key)
+        if found is None:
+            self._fill(key, mine, load, range(longer_than + 1, at_most + 1))
+            found = mine
+        return found.octets()
 
-    def _fill(self, key: Hashable, future: Future[bytes], load: Callable[[], bytes], kept: range) -> None:
+    def _fill(self, key: Hashable, coming: _Coming[OctetsT], load: Callable[[], OctetsT], kept: range) -> None:
         try:
             octets = load()
         except BaseException as error:  # noqa: BLE001 handed to whoever waits
             with self._lock:
                 self._kept.pop(key, None)
-            future.set_exception(error)
+            coming.fail(error)
             return
-        future.set_result(octets)
+        coming.come(octets)
         with self._lock:
             if len(octets) not in kept:
                 del self._kept[key]
@@ -51,9 +56,40 @@ class Shelf:
                 self._let_go()
 
     def _let_go(self) -> None:
-        oldest, future = next(iter(self._kept.items()))
-        if not future.done():
+        oldest, coming = next(iter(self._kept.items()))
+        if not coming.here:
             self._kept.move_to_end(oldest)
             return
         del self._kept[oldest]
-        self._octets -= len(future.result())
+        self._octets -= len(coming.octets())
+
+
+class _Coming(Generic[OctetsT]):
+    """Octets that one thread loads and others wait for. A Future does more, and takes five times as long to make."""
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._octets: OctetsT | None = None
+        self._error: BaseException | None = None
+        self.here = False
+
+    def come(self, octets: OctetsT) -> None:
+        """Let go on who waits."""
+        self._octets, self.here = octets, True
+        self._gate.release()
+
+    def fail(self, error: BaseException) -> None:
+        """Have all who wait raise this."""
+        self._error, self.here = error, True
+        self._gate.release()
+
+    def octets(self) -> OctetsT:
+        """Return them, once they are here; raises what kept them away."""
+        if not self.here:
+            with self._gate:
+                pass
+        if self._octets is None:
+            assert self._error is not None, "it came or it failed"
+            raise self._error
+        return self._octets

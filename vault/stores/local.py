@@ -57,10 +57,14 @@ class LocalStore:
 
     def get(self, name: ObjectName, *, start: int = 0, length: int | None = None) -> bytes:
         """Return octets of one object."""
-        with self._told(name, "read"), self._path(name).open("rb", buffering=0) as file:
-            size, end = os.fstat(file.fileno()).st_size, start + (length or 0)
-            file.seek(start)
-            data = file.read() if length is None else file.read(length)
+        with self._told(name, "read"):
+            # A restore reads thousands of blocks, and a path and a file object for each take longer than the reading.
+            file = os.open(f"{self._root}/{check_name(name)}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                size, end = os.fstat(file).st_size, start + (length or 0)
+                data = os.pread(file, max(size - start, 0) if length is None else length, start)
+            finally:
+                os.close(file)
         if end > size or (length is not None and len(data) < length):
             raise ObjectCutShort(f"{name} in {self.url} ends before octet {end}", hint="run `restante check`")
         return data
