@@ -181,9 +181,9 @@ def giant(seed: int, user: str, mailbox: str, octets: int) -> Delivery:
 def spread(seed: int, users: Sequence[str], mailboxes: int, *, each: int = 2) -> Iterator[Delivery]:
     """Yield a few small mails in each of many mailboxes of each user."""
     for number, user in enumerate(users):
-        for box in range(mailboxes):
-            name = "INBOX" if box == 0 else f"Team {box % 20}/Case {box}"
-            yield from swarm(seed * 1000 + number, user, name, each)
+        for at, mail in enumerate(swarm(seed * 1000 + number, user, "INBOX", mailboxes * each)):
+            box = at // each
+            yield mail._replace(mailbox=f"Team {box % 20}/Case {box}") if box else mail
 
 
 def small_mails(seed: int, users: Sequence[str], mails: int) -> Iterator[Delivery]:

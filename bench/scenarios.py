@@ -48,7 +48,7 @@ class Size:
         return "office" if self.profile == "business" else f"office with {self.profile} mails"
 
 
-FULL = Size("full", 10, 20_000, 100_000, 1_000, 1_000_000, 500, 100_000_000, 1_000_000)
+FULL = Size("full", 10, 20_000, 100_000, 10_000, 1_000_000, 500, 100_000_000, 1_000_000)
 QUICK = Size("quick", 4, 1_200, 5_000, 100, 50_000, 50, 20_000_000, 1_000)
 TINY = Size("tiny", 2, 60, 200, 10, 400, 6, 1_000_000, 40)
 SIZES = {size.name: size for size in (FULL, QUICK, TINY)}

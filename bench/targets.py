@@ -23,6 +23,7 @@ SHARES = (
     ("office", CHANGED, "wall", BY_THE_BOOK, 0.15),
     ("office", CHANGED, "wall", "restic auto", 0.15),
     ("office", FILES, "wall", BY_THE_BOOK, 0.5),
+    ("office", FULL, "wall", BY_THE_BOOK, 1 / 3),
     ("office", FULL, "wall", APPEND, 1 / 0.9),
     (PATH, f"{FIRST}, IMAP at 20 ms", "wall", DRAIN, 1.5),
     (PATH, f"{FIRST}, IMAP at {FARTHEST} ms", "wall", DRAIN, 1.5),
