@@ -341,7 +341,7 @@ def _mailboxes(what: str, example: list[str]) -> Any:
 
 
 def _namespaces() -> Any:
-    told = "Whose mailboxes to take: `personal` (one's own), `other` (what other users let one see), `shared` (RFC 2342)."
+    told = "Whose mailboxes to take (RFC 2342): `personal`, one's own; `other`, what other users let one see; `shared`."
     return Field(["personal"], min_length=1, description=told, examples=[["personal", "shared"]])
 
 
