@@ -17,23 +17,27 @@ from vault.clock import Clock, Progress, Quiet, SystemClock
 from vault.keyring import init_vault
 from vault.model import Flags, MessageRow, Snapshot
 from vault.slots import Passphrase
-from vault.stores.base import WriteStore
+from vault.stores.base import FullStore, WriteStore
 from vault.stores.local import LocalStore
 from vault.vault import Vault, open_vault
 
 
 @dataclass
 class Site:
-    """One vault in a directory. `backup` runs a job as the command line would, each time from a fresh look."""
+    """One vault, in a directory unless another `place` is given.
+
+    `backup` runs a job as the command line would, each time from a fresh look.
+    """
 
     directory: Path
     passphrase: str = field(default_factory=new_secret, repr=False)
     options: BackupOptions = field(default_factory=lambda: BackupOptions(patience_seconds=20, timeout_seconds=20))
     clock: Clock = field(default_factory=SystemClock)
     cache: Path | None = None
+    place: FullStore | None = None
 
     def __post_init__(self) -> None:
-        self.store = LocalStore(self.directory / "vault")
+        self.store: FullStore = self.place or LocalStore(self.directory / "vault")
         init_vault(self.store, self.passphrase)
 
     def open(self, store: WriteStore | None = None) -> Vault:

@@ -11,6 +11,7 @@ from backup import AccountReport, SourceAccount
 from imap.model import Login
 from tests.backup.site import Site, only
 from tests.imap.scripted import HANG_UP, PASSWORD, SILENCE, Reply, Script, body, scripted, uids_of
+from vault import slots
 
 LIST = b'* LIST () "/" INBOX\r\n'
 STATUS = b"* STATUS INBOX (MESSAGES %d UIDNEXT %d UIDVALIDITY 7 HIGHESTMODSEQ %d)\r\nTAG OK\r\n"
@@ -21,7 +22,8 @@ EXAMINE = (
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setattr(slots, "MEMORY_KIB", 64)  # which takes no time
     return Site(tmp_path)
 
 
@@ -89,6 +91,115 @@ def test_messages_missing_from_a_short_listing_are_not_called_gone(site: Site) -
     report = backed_up(site, changed)
     assert report.status == "partial"
     assert report.messages >= 9
+
+
+FLAGS = r"^UID FETCH \S+ \(UID FLAGS\)"
+FACTS = r"^UID FETCH .*INTERNALDATE"
+
+
+def with_flags(answers: dict[str, list[Reply]]) -> dict[str, list[Reply]]:
+    """Let an account answer as well who asks for all flags."""
+    return {FLAGS: answers[FACTS], **answers}
+
+
+@pytest.mark.parametrize("vanished", [b"* VANISHED (EARLIER) 1:12\r\n", b""], ids=["told", "not told"])
+def test_a_mailbox_emptied_under_its_old_uidvalidity_raises_an_alarm_and_comes_back_with_its_mail(
+    site: Site, vanished: bytes
+) -> None:
+    backed_up(site, rules(12))
+    before = site.snapshot("anna")
+    kept = site.contents(before)
+    emptied = rules(12, modseq=41, exists=0)
+    emptied[r"^(EXAMINE|SELECT)"] = [vanished + EXAMINE % (0, 13, 41)]
+    emptied[r"^UID SEARCH"] = [b'* ESEARCH (TAG "TAG")\r\nTAG OK\r\n']
+    report = backed_up(site, emptied)
+    assert (report.status, report.messages, report.failures) == ("complete", 0, ())
+    assert report.alarms == (
+        "mailbox INBOX held 12 messages and is empty now",
+        "the account held 12 messages and holds 0 now",
+    )
+    assert site.snapshot("anna").alarms == report.alarms
+    assert site.contents(site.snapshot("anna")) == {"INBOX": []}
+    assert site.contents(before) == kept
+    healed = backed_up(site, with_flags(rules(12, modseq=42)))
+    assert (healed.status, healed.messages, healed.alarms) == ("complete", 12, ())
+    assert site.contents(site.snapshot("anna")) == kept
+
+
+def account_of(*names: bytes) -> dict[str, list[Reply]]:
+    """Return what an account with these mailboxes answers, in each of which are the same five messages."""
+    words = b'* LIST () "/" %b\r\n* STATUS %b (MESSAGES 5 UIDNEXT 6 UIDVALIDITY 7 HIGHESTMODSEQ 40)\r\n'
+    return {**rules(5), r"^LIST .*STATUS": [b"".join(words % (name, name) for name in names) + b"TAG OK\r\n"]}
+
+
+def test_mailboxes_lost_from_the_listing_raise_an_alarm_and_come_back_with_it(site: Site) -> None:
+    whole = account_of(b"INBOX", b"Archive", b"Sent", b"Work")
+    assert backed_up(site, whole).messages == 20
+    before = site.snapshot("anna")
+    kept = site.contents(before)
+    report = backed_up(site, account_of(b"INBOX"))
+    assert (report.status, report.messages, report.failures) == ("complete", 5, ())
+    assert report.alarms == (
+        "3 mailboxes with 15 messages are no longer listed",
+        "the account held 20 messages and holds 5 now",
+    )
+    assert site.snapshot("anna").alarms == report.alarms
+    assert set(site.contents(site.snapshot("anna"))) == {"INBOX"}
+    assert site.contents(before) == kept
+    healed = backed_up(site, whole)
+    assert (healed.status, healed.messages, healed.alarms) == ("complete", 20, ())
+    assert site.contents(site.snapshot("anna")) == kept
+
+
+def test_a_highestmodseq_gone_backward_hides_no_changed_flag_then_nor_later(site: Site) -> None:
+    """As on a server that was put back from a backup of its own; whatever it says of changes is not relied on."""
+    backed_up(site, rules(9, modseq=40))
+    before = site.snapshot("anna")
+    kept = site.contents(before)
+    (whole,) = rules(9)[FACTS]
+    assert callable(whole)
+
+    def facts(command: str) -> Iterator[bytes]:
+        for line in whole(command):
+            yield line.replace(b"UID 3 FLAGS ()", b"UID 3 FLAGS (\\Flagged)")
+
+    def later(command: str) -> Iterator[bytes]:
+        if "QRESYNC (7 30)" in command:
+            yield b"* 5 FETCH (UID 5 FLAGS (\\Answered) MODSEQ (31))\r\n"
+        yield EXAMINE % (9, 10, 31)
+
+    def flagged() -> dict[int, tuple[str, ...]]:
+        return {seen.uid: seen.flags for seen in site.contents(site.snapshot("anna"))["INBOX"] if seen.flags}
+
+    report = backed_up(site, {FLAGS: [facts], **rules(9, modseq=30)})
+    assert (report.status, report.messages, report.new_messages) == ("complete", 9, 0)
+    assert flagged() == {3: ("\\Flagged",)}
+    assert site.contents(before) == kept
+    report = backed_up(site, {**rules(9, modseq=31), r"^(EXAMINE|SELECT)": [later]})
+    assert (report.status, report.messages, report.new_messages) == ("complete", 9, 0)
+    assert flagged() == {3: ("\\Flagged",), 5: ("\\Answered",)}
+
+
+def test_other_mail_under_old_uids_is_read_with_an_alarm_though_the_uidvalidity_stands(site: Site) -> None:
+    def bodies(command: str) -> Iterator[bytes]:
+        for uid in uids_of(command):
+            yield body(uid, b"else %02d" % uid)
+        yield b"TAG OK\r\n"
+
+    backed_up(site, rules(12))
+    before = site.snapshot("anna")
+    kept = site.contents(before)
+    report = backed_up(site, {**rules(5, modseq=41), r"^UID FETCH .*BODY": [bodies]})
+    assert (report.status, report.messages) == ("complete", 5)
+    assert report.alarms == (
+        "mailbox INBOX: UIDNEXT went back from 13 to 6; all of it is read again",
+        "the account held 12 messages and holds 5 now",
+    )
+    held = [seen.octets for seen in site.contents(site.snapshot("anna"))["INBOX"]]
+    assert held == [b"else %02d" % uid for uid in range(1, 6)]
+    assert site.contents(before) == kept
+    grown = backed_up(site, {**rules(6, modseq=42), r"^UID FETCH .*BODY": [bodies]})
+    assert (grown.status, grown.messages, grown.new_messages, grown.alarms) == ("complete", 6, 1, ())
 
 
 def test_a_message_at_which_the_connection_breaks_costs_no_other(site: Site) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import re
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from secrets import token_hex
 
@@ -15,9 +22,17 @@ import pytest
 
 from tests.cli.command import Command, Outcome, assert_one_error
 from tests.cli.refusing import refusing_s3
+from tests.corpus import octets, plain_mail
+from tests.imap.scripted import HANG_UP, Script, scripted
+from tests.proxy import cutting_proxy
 from tests.secret import new_secret
 from tests.servers import DovecotServer, RcloneS3, User
+from tests.servers.maildir import deliver
 from tests.servers.process import free_ports
+
+PASSPHRASE = "RESTANTE_PASSPHRASE"
+HOP_BY_HOP = {"Transfer-Encoding", "Connection"}
+REFUSAL: tuple[int, dict[str, str], bytes] = (500, {}, b"<Error><Code>InternalError</Code></Error>")
 
 
 @pytest.fixture
@@ -71,6 +86,20 @@ def test_a_key_file_of_another_vault_is_told(ready: Command, tmp_path: Path) -> 
     assert_one_error(without("snapshots"), 2, "nothing was given to open the vault with")
 
 
+def test_a_configured_key_file_that_is_not_there_is_told_with_the_line_that_makes_it(
+    ready: Command, tmp_path: Path
+) -> None:
+    config = {"vault": {"url": ready.env["RESTANTE_VAULT"], "key_file": "backup.key"}}
+    (tmp_path / "restante.yaml").write_text(json.dumps(config))
+    scheduled = Command(ready.cwd, {k: v for k, v in ready.env.items() if k not in {"RESTANTE_VAULT", PASSPHRASE}})
+    outcome = scheduled("snapshots")
+    assert_one_error(outcome, 2, "no key file at backup.key", "vault.key_file")
+    line = re.search(r"`restante (key export .+)`", outcome.hints[0])
+    assert line, outcome.hints
+    scheduled.well(*line[1].split(), RESTANTE_PASSPHRASE=ready.env[PASSPHRASE])
+    scheduled.well("snapshots")
+
+
 def test_an_unknown_host_is_told(ready: Command) -> None:
     assert_one_error(ready("backup", "imaps://jane@no-such-host.invalid"), 3, "no-such-host.invalid")
 
@@ -78,6 +107,40 @@ def test_an_unknown_host_is_told(ready: Command) -> None:
 def test_a_refused_port_is_told(ready: Command) -> None:
     (port,) = free_ports(1)
     assert_one_error(ready("backup", f"imaps://jane@127.0.0.1:{port}"), 3, "127.0.0.1", str(port), "refuses")
+
+
+def test_a_server_that_talks_nonsense_is_told_and_changes_nothing_in_the_vault(
+    ready: Command, dovecot: DovecotServer, user: User
+) -> None:
+    deliver(dovecot, user.name, "INBOX", [plain_mail(1)])
+    ready.well("backup", dovecot.url(user.name))
+    for script, words in (
+        (Script(greeting=b"HTTP/1.1 400 Bad Request\r\n\r\n" + HANG_UP), "does not answer as an IMAP server does"),
+        (Script({"^LOGIN": [b"* ))) garbage (((\r\n\xff\r\n"]}), "something that is not IMAP"),
+        (Script({"^(LIST|LSUB)": [b"TAG BAD what?\r\n"]}), "what?"),
+        (Script({"^(LIST|LSUB)": [b"TAG OK\r\n"]}), "no mailbox at all"),
+    ):
+        with scripted(script) as server:
+            outcome = ready("backup", dovecot.url(user.name).replace(f":{dovecot.port}", f":{server.port}"))
+        assert_one_error(outcome, 3, words)
+    (kept,) = ready.well("snapshots", "--json").document
+    assert (kept["status"], kept["messages"]) == ("complete", 1)
+    ready.well("check", "--read")
+
+
+def test_a_message_at_which_the_server_hangs_up_whenever_it_is_read_costs_no_other(
+    ready: Command, dovecot: DovecotServer, user: User
+) -> None:
+    deliver(dovecot, user.name, "INBOX", [plain_mail(1, body=octets(200_000).hex().encode()), plain_mail(2)])
+    with cutting_proxy(dovecot.port, [100_000] * 20) as proxy:
+        outcome = ready("backup", dovecot.url(user.name).replace(f":{dovecot.port}", f":{proxy.port}"))
+        assert proxy.connections > 3
+    assert (outcome.code, outcome.errors) == (1, []), outcome.err
+    told = f"missing: {user.name}, INBOX, UID 1: the connection breaks whenever this message is read"
+    assert [line for line in outcome.err.splitlines() if line.startswith("missing: ")] == [told]
+    ready.well("check", "--read")
+    (healed,) = ready.well("backup", dovecot.url(user.name), "--json").document["accounts"]
+    assert (healed["status"], healed["new_messages"], healed["messages"]) == ("complete", 1, 2)
 
 
 def test_an_untrusted_certificate_is_told(ready: Command, dovecot: DovecotServer, user: User) -> None:
@@ -148,6 +211,76 @@ def test_a_store_that_refuses_writing_is_told(ready: Command) -> None:
         there = ready.with_(AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="y")
         url = f"s3://bucket/x?endpoint_url={endpoint}&region=us-east-1"
         assert_one_error(there("init", "--vault", url), 3)
+
+
+@dataclass
+class Health:
+    """How many more PUTs get through to an S3 server. At the next it falls ill: all it answers then is 500."""
+
+    port: int = 0
+    puts: float = math.inf
+
+
+@contextmanager
+def ailing(s3: RcloneS3) -> Iterator[Health]:
+    """Run a proxy before a server that can be ill."""
+    health, lock = Health(), threading.Lock()
+
+    class Forward(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            with lock:
+                health.puts -= self.command == "PUT"
+                ill = health.puts < 0
+            status, headers, body = REFUSAL if ill else self.asked(data)
+            self.send_response_only(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(b"" if self.command == "HEAD" else body)
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer  # noqa: N815  (names of the base class)
+
+        def asked(self, data: bytes) -> tuple[int, dict[str, str], bytes]:
+            with closing(HTTPConnection("127.0.0.1", s3.port, timeout=30)) as behind:
+                behind.request(self.command, self.path, data or None, dict(self.headers))
+                answered = behind.getresponse()
+                body = answered.read()
+                return answered.status, {k: v for k, v in answered.getheaders() if k not in HOP_BY_HOP}, body
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Forward)
+    health.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield health
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize("puts", [0, 2, 4])
+def test_an_s3_server_that_falls_ill_amid_a_backup_costs_that_run_and_nothing_else(
+    ready: Command, dovecot: DovecotServer, user: User, s3: RcloneS3, puts: int
+) -> None:
+    deliver(dovecot, user.name, "INBOX", map(plain_mail, range(20)))
+    bucket = f"ailing-{token_hex(4)}"
+    with ailing(s3) as health:
+        url = s3.vault_url(f"{bucket}/prod").replace(s3.endpoint, f"http://127.0.0.1:{health.port}")
+        there = ready.with_(**s3.environment, RESTANTE_VAULT=f"{url}&patience=2")
+        there.process("init").communicate()
+        health.puts = puts
+        assert_one_error(there("backup", dovecot.url(user.name)), 3, bucket)
+        health.puts = math.inf
+        there.well("check", "--read")
+        (account,) = there.well("backup", dovecot.url(user.name), "--json").document["accounts"]
+        assert (account["status"], account["messages"]) == ("complete", 20)
 
 
 @contextmanager

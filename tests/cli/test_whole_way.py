@@ -41,6 +41,13 @@ def fill(server: DovecotServer, user: User, numbers: range, mailbox: str = "INBO
             client.append(mailbox, flags, '"17-Jul-1996 02:44:25 -0700"', mail(number))
 
 
+def lose(server: DovecotServer, user: User, mailbox: str, messages: str) -> None:
+    with logged_in(server, user) as client:
+        client.select(mailbox)
+        client.store(messages, "+FLAGS", "(\\Deleted)")
+        client.expunge()
+
+
 def contents(server: DovecotServer, user: User, mailbox: str) -> list[bytes]:
     with logged_in(server, user) as client:
         client.select(mailbox, readonly=True)
@@ -127,6 +134,33 @@ def test_a_second_backup_finds_nothing_new_and_a_third_what_came(
     assert "Nothing differs." in ready.well("diff", after, after).out
 
 
+def test_mail_as_it_was_comes_back_by_the_snapshots_id_and_as_it_is_by_latest(
+    ready: Command, dovecot: DovecotServer, source: User
+) -> None:
+    def served() -> dict[str, list[bytes]]:
+        return {mailbox: contents(dovecot, source, mailbox) for mailbox in ("INBOX", "Archive")}
+
+    def backed_up() -> str:
+        report = ready.well("backup", dovecot.url(source.name), "--json").document
+        return str(report["accounts"][0]["snapshot"])
+
+    def restored(when: str) -> dict[str, list[bytes]]:
+        place = ready.cwd / "out" / when
+        ready.well("restore", f"{source.name}@{when}", "--to", f"eml:{place}")
+        assert {file.parent.name for file in place.rglob("*.eml")} == {"INBOX", "Archive"}
+        return {name: sorted(file.read_bytes() for file in (place / name).glob("*.eml")) for name in before}
+
+    before, first = served(), backed_up()
+    lose(dovecot, source, "INBOX", "2:3")
+    lose(dovecot, source, "Archive", "1")
+    fill(dovecot, source, range(20, 21))
+    after = served()
+    backed_up()
+    assert [len(state["INBOX"] + state["Archive"]) for state in (before, after)] == [8, 6]
+    assert restored(first) == before
+    assert restored("latest") == after
+
+
 def test_json_has_the_keys_of_the_page(ready: Command, dovecot: DovecotServer, source: User) -> None:
     backup = ready.well("backup", dovecot.url(source.name), "--json").document
     assert set(backup) == {"status", "started", "seconds", "accounts", "store_puts", "store_bytes", "vanished"}
@@ -193,14 +227,16 @@ def test_the_configuration_names_accounts_and_jobs(
     assert list((tmp_path / "cache").iterdir())
 
 
-def test_the_recovery_key_alone_brings_mail_back_on_an_empty_machine(
-    ready: Command, dovecot: DovecotServer, source: User, tmp_path: Path
+@pytest.mark.parametrize("given", ["recovery", "passphrase"])
+def test_the_recovery_key_or_the_passphrase_alone_brings_mail_back_on_an_empty_machine(
+    ready: Command, dovecot: DovecotServer, source: User, tmp_path: Path, given: str
 ) -> None:
     ready.well("backup", dovecot.url(source.name))
+    (ready.cwd / "passphrase").write_text(ready.env["RESTANTE_PASSPHRASE"] + "\n")
     (tmp_path / "elsewhere").mkdir()
     bare = {name: value for name, value in ready.env.items() if name.startswith(("AWS", "PATH", "PYTHON", "LANG"))}
     elsewhere = Command(tmp_path / "elsewhere", {**bare, "HOME": str(tmp_path / "elsewhere")})
-    elsewhere = elsewhere.with_(RESTANTE_PASSPHRASE_FILE=str(ready.cwd / "recovery"))
+    elsewhere = elsewhere.with_(RESTANTE_PASSPHRASE_FILE=str(ready.cwd / given))
     vault = ("--vault", ready.env["RESTANTE_VAULT"])
     elsewhere.well("restore", "--all", "--to", "eml:out", *vault)
     assert len(list((tmp_path / "elsewhere" / "out").rglob("*.eml"))) == 8

@@ -24,6 +24,9 @@ CAPABILITIES = (
 ).split()
 """What Dovecot 2.3 offers after login."""
 
+UTC = "UTC0"
+"""The usual zone, whatever the machine's; as POSIX writes it, so that no table of zones is needed."""
+
 
 class Owner(NamedTuple):
     """Whose processes read mail, and whose files mail is: Dovecot refuses root for that."""
@@ -45,6 +48,7 @@ class Options:
     without: frozenset[str] = frozenset()
     quota_mb: int = 0
     extra: str = ""
+    zone: str = UTC
 
 
 @dataclass
@@ -67,19 +71,21 @@ class DovecotServer(TlsServer, HomeServer):
         without: Collection[str] = (),
         quota_mb: int = 0,
         extra: str = "",
+        zone: str = UTC,
     ) -> Self:
         """Start an instance and wait until it answers. Raises ServerMissing, ServerFailed.
 
         `location` is Dovecot's mail_location (`mdbox:~/mdbox`, `mbox:~/mail:INBOX=~/inbox` …). `without` names
         capabilities to hide, e.g. `{"QRESYNC", "CONDSTORE", "LIST-STATUS"}`. `quota_mb` makes an over-full account
-        answer `NO [OVERQUOTA]`. `extra` goes to the end of the configuration. Without `directory` a new one is made;
-        a directory must be one that others may enter (not pytest's `tmp_path`).
+        answer `NO [OVERQUOTA]`. `extra` goes to the end of the configuration. `zone` is the TZ in which it tells dates;
+        POSIX has the sign turned round: `IST-5:30` is +0530. Without `directory` a new one is made; a directory must be
+        one that others may enter (not pytest's `tmp_path`).
         """
         program = find_program("dovecot")
         if program is None:
             raise ServerMissing("dovecot")
         directory = directory or new_directory("dovecot")
-        options = Options(location, separator, prefix, frozenset(without), quota_mb, extra)
+        options = Options(location, separator, prefix, frozenset(without), quota_mb, extra, zone)
         master = User("master", new_secret())
         port, tls_port = free_ports(2)
         server = cls(directory, port, tls_port, make_certificate(directory), options, master, _owner())
@@ -88,7 +94,8 @@ class DovecotServer(TlsServer, HomeServer):
             server.new_user(name)
         log = directory / "log" / "start.log"
         command = [program, "-F", "-c", str(directory / "dovecot.conf")]
-        server._server = Server(command, [server.port, server.tls_port], log, {"PATH": os.environ.get("PATH", "")})
+        environment = {"PATH": os.environ.get("PATH", ""), "TZ": zone}
+        server._server = Server(command, [server.port, server.tls_port], log, environment)
         server._server.start()
         return server
 

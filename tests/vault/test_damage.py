@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from vault.check import CheckReport, check_vault
 from vault.clock import SystemClock
 from vault.errors import Damage, Trouble
 from vault.ids import BlobId
-from vault.keyring import export_key
+from vault.keyring import export_key, list_slots, remove_slot
 from vault.model import MessageRow
 from vault.packer import PackLimits
 from vault.rebuild import rebuild_index
@@ -203,6 +203,68 @@ def test_a_lost_index_is_told_and_rebuilt_from_the_packs(filled: Filled) -> None
     assert checked(filled.open()).damage == ()
     vault = filled.open()
     assert {row.blob: vault.read_message(row.blob) for _, _, row in rows_of(vault)} == filled.truth
+
+
+def lost(vault: Vault, rows: Iterable[tuple[str, str, MessageRow]]) -> set[tuple[str, str, int]]:
+    """Return those of the messages that a damaged vault can't read."""
+    rows = list(rows)
+    found = vault.read_messages((row.blob, row.size) for _, _, row in rows)
+    return {
+        (user, mailbox, row.uid)
+        for (user, mailbox, row), (_, octets) in zip(rows, found, strict=True)
+        if isinstance(octets, Damage)
+    }
+
+
+def test_one_lost_index_object_is_told_with_the_mail_that_no_other_names_and_rebuilt(filled: Filled) -> None:
+    """Its own name nobody can tell: nothing says which index objects there should be."""
+    store, rows = LocalStore(filled.copy), list(rows_of(filled.open()))
+    key = KeyFile(export_key(store, Passphrase(filled.passphrase), backup_only=False))
+    names = [filled.name(path) for path in filled.objects("index")]
+    assert len(names) > 3
+    for name in names:
+        (filled.copy / name).unlink()
+        vault = filled.open(secret=key)
+        (at_a_glance,), (found,) = checked(vault, read=False).damage, checked(vault).damage
+        assert (at_a_glance.object, found.object) == ("index/", "index/")
+        assert "index rebuild" in at_a_glance.reason
+        unread, told = lost(vault, rows), {tuple(affected) for affected in found.affects}
+        assert unread
+        assert {one for one in told if one[2] is not None} <= unread
+        assert all(told & {(user, box, uid), (user, box, None), (user, "", None)} for user, box, uid in unread)
+        assert rebuild_index(store, key, SystemClock()) > 0
+        vault = filled.open(secret=key)
+        assert (checked(vault).damage, lost(vault, rows)) == ((), set())
+        filled.renew()
+
+
+def test_a_slot_that_was_removed_is_no_damage_as_long_as_one_is_left(filled: Filled) -> None:
+    """One that the store lost looks the same: nothing says which slots there should be."""
+    store = LocalStore(filled.copy)
+    key = KeyFile(export_key(store, Passphrase(filled.passphrase), backup_only=True))
+    first, last = (slot.name for slot in list_slots(store))
+    remove_slot(store, key, first)
+    assert checked(filled.open(secret=key), read=False).damage == ()
+    (filled.copy / "keys" / f"{last}.json").unlink()
+    (found,) = checked(filled.open(secret=key), read=False).damage
+    assert (found.object, found.affects) == ("keys/", ())
+    assert "no sound key slot is left" in found.reason
+
+
+def test_a_lost_snapshot_is_told_by_the_next_one_though_all_run_records_are_lost_too(filled: Filled) -> None:
+    """Of the records themselves nothing says that they were there; nor of a newest snapshot that goes with them."""
+    for path in filled.objects("runs"):
+        path.unlink()
+    vault = filled.open()
+    for user in vault.accounts():
+        first, newest = vault.snapshots(user)
+        path = filled.copy / "snapshots" / first.account_id / first.id
+        data = path.read_bytes()
+        path.unlink()
+        (found,) = checked(vault, read=False).damage
+        assert found.object == f"snapshots/{first.account_id}/"
+        assert newest.id in found.reason
+        path.write_bytes(data)
 
 
 def test_a_rebuild_of_a_whole_index_writes_nothing(filled: Filled) -> None:
