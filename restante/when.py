@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from typing import NamedTuple
 
 from restante.errors import UsageTrouble
-
-SNAPSHOT_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+")
+from vault.ids import SNAPSHOT_ID
 
 
 class Wanted(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NewType
 
 BlobId = NewType("BlobId", bytes)
@@ -18,6 +19,9 @@ AccountId = NewType("AccountId", str)
 
 SnapshotId = NewType("SnapshotId", str)
 """`<time>-<rand>`, e.g. `20261123T105144Z-1a2b3c4d`; unique within a vault."""
+
+SNAPSHOT_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+")
+"""What looks like one."""
 
 ObjectName = NewType("ObjectName", str)
 """A `/`-separated name in a store, e.g. `packs/ab/abcd…`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, time
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from vault.catalogue import decode_catalogue
 from vault.columns import ColumnError
 from vault.decoding import decode
 from vault.errors import Damage, ObjectMissing, SnapshotMissing
-from vault.ids import AccountId, BlobId, ObjectName, SnapshotId
+from vault.ids import SNAPSHOT_ID, AccountId, BlobId, ObjectName, SnapshotId
 from vault.index import Index, open_index
 from vault.keyring import unlock, unlock_to_look
 from vault.keys import KeyRing
@@ -157,11 +157,15 @@ class Vault:
         for snapshot in snapshots:
             if snapshot.id == when:
                 return snapshot
+        if SNAPSHOT_ID.fullmatch(when):
+            hint = "`restante snapshots` lists all; it may have been pruned"
+            raise SnapshotMissing(f"{account} has no snapshot {when}", hint=hint)
         limit = _moment(when)
         for snapshot in reversed(complete):
             if datetime.fromisoformat(snapshot.time) <= limit:
                 return snapshot
-        hint = f"the oldest is {snapshots[0].id}; `restante snapshots` lists all"
+        oldest = f"the oldest complete one is {complete[0].id}" if complete else "there is no complete one"
+        hint = f"{oldest}; `restante snapshots` lists all"
         raise SnapshotMissing(f"no complete snapshot of {account} is as old as {when}", hint=hint)
 
     def tree(self, snapshot: Snapshot) -> Tree:
@@ -298,11 +302,11 @@ def _pages(mailbox: Mailbox) -> Iterator[None]:
 
 
 def _moment(when: str) -> datetime:
+    with suppress(ValueError):
+        return datetime.combine(date.fromisoformat(when), time.max, UTC)
     try:
         moment = datetime.fromisoformat(when)
     except ValueError:
         hint = "use `latest`, a date like 2026-11-23, a time like 2026-11-23T10:00Z, or a snapshot id"
         raise SnapshotMissing(f'"{when}" is neither a time nor a snapshot id', hint=hint) from None
-    if len(when) == len("2026-11-23"):
-        moment += timedelta(days=1, microseconds=-1)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
