@@ -98,10 +98,9 @@ def _all_in_one(
 
 def _in_two(wire: Wire, capabilities: frozenset[str], pattern: bytes, heard: list[Response]) -> _Listed:
     """LIST and LSUB, sent together."""
-    roles = b" RETURN (SPECIAL-USE)" if capabilities >= {"LIST-EXTENDED", "SPECIAL-USE"} else b""
     tags = [
         wire.start(verb + b' "" ', astring(pattern), tail, what="listing")
-        for verb, tail in ((b"LIST", roles), (b"LSUB", b""))
+        for verb, tail in ((b"LIST", _roles(capabilities)), (b"LSUB", b""))
     ]
     (mailboxes, status), (subscriptions, _) = (wire.collect(tag, what="listing the mailboxes") for tag in tags)
     heard += mailboxes
@@ -212,19 +211,22 @@ def _mailbox(  # one caller, same order as the fields
     namespaces: Namespaces | None,
 ) -> ListedMailbox:
     kind, prefix = whose(line.raw, namespaces)
-    role = next((_ROLES[a.lower()] for a in line.attributes if a.lower() in _ROLES), None)
     return ListedMailbox(
         name=name,
         raw=line.raw,
         delimiter=line.delimiter,
         attributes=line.attributes,
-        special_use=role,
+        special_use=_role(line),
         subscribed=subscribed,
         status=status if line.selectable else None,
         problem=problem,
         namespace=kind,
         namespace_prefix=decode_name(prefix) if kind else "",
     )
+
+
+def _role(line: _Line) -> str | None:
+    return next((_ROLES[a.lower()] for a in line.attributes if a.lower() in _ROLES), None)
 
 
 def _key(raw: bytes) -> bytes:
@@ -249,6 +251,20 @@ def ask_namespaces(wire: Wire, capabilities: frozenset[str]) -> Namespaces:
 
 def is_there(wire: Wire, raw: bytes) -> bool | None:
     """Whether a mailbox of exactly that name can be opened; None where nothing is called so, not even a level."""
-    responses, _ = wire.ask(b'LIST "" ', astring(raw), what="looking for a mailbox")
-    found = [line for line in _lines(responses, b"LIST").values() if _key(line.raw) == _key(raw)]
-    return any(line.selectable for line in found) if found else None
+    line = _line_of(wire, raw, b"")
+    return line.selectable if line else None
+
+
+def role_of(wire: Wire, capabilities: frozenset[str], raw: bytes) -> str | None:
+    """Return a mailbox's special use (RFC 6154), or None where the server tells none."""
+    line = _line_of(wire, raw, _roles(capabilities))
+    return _role(line) if line else None
+
+
+def _line_of(wire: Wire, raw: bytes, wanted: bytes) -> _Line | None:
+    responses, _ = wire.ask(b'LIST "" ', astring(raw), wanted, what="looking for a mailbox")
+    return next((line for line in _lines(responses, b"LIST").values() if _key(line.raw) == _key(raw)), None)
+
+
+def _roles(capabilities: frozenset[str]) -> bytes:
+    return b" RETURN (SPECIAL-USE)" if capabilities >= {"LIST-EXTENDED", "SPECIAL-USE"} else b""

@@ -227,6 +227,10 @@ class Session:
             self._wire.run(*parts[:2], what=f"making {name}")
         return True
 
+    def role(self, raw: bytes) -> str | None:
+        """Return the special use that the server gives a mailbox (RFC 6154), or None."""
+        return listing.role_of(self._wire, self.capabilities, raw)
+
     def subscribe(self, raw: bytes) -> None:
         """Subscribe to a mailbox. Raises Refused."""
         self._wire.run(b"SUBSCRIBE ", astring(raw), what=f"subscribing to {decode_name(raw)}")

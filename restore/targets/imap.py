@@ -95,6 +95,7 @@ class ImapTarget:
             made = self._patiently(lambda session: _create(session, list(names), planned))
             notes += [f"its name becomes {made}"] if made != name else []
             name = made
+            notes += self._patiently(lambda session: _lost_role(session, name, planned.special_use))
         if planned.subscribe:
             notes += self._patiently(lambda session: _subscribe(session, name))
         raw = encode_name(name)
@@ -298,6 +299,12 @@ def _create(session: Session, names: Sequence[str], planned: PlannedMailbox) -> 
         else:
             return name
     raise MailboxRefused(refusals[0], hint="map it to another name with --map")
+
+
+def _lost_role(session: Session, name: str, role: str | None) -> list[str]:
+    """Say that a mailbox just made did not get its special use: some servers give it by name, or not at all."""
+    kept = role is None or (session.role(encode_name(name)) or "").lower() == role.lower()
+    return [] if kept else [f"the server does not keep its role {role}"]
 
 
 def _subscribe(session: Session, name: str) -> list[str]:

@@ -307,6 +307,22 @@ def test_a_mailbox_that_is_made_anew_gets_its_role_where_the_server_gives_roles(
     assert roles(cyrus, heir) == roles(german, user) == {"Gesendet": "\\Sent", "Drafts": "\\Drafts"}
 
 
+def test_a_role_that_the_server_does_not_give_is_told(
+    start_dovecot: Callable[..., DovecotServer], dovecot: DovecotServer, site: Site
+) -> None:
+    german = start_dovecot(extra=GERMAN)
+    user, heir = german.new_user().name, dovecot.new_user().name
+    with german.open(user) as imap:
+        for name in ("Gesendet", "Drafts"):
+            imap.create(name)
+    site.backup(account(german, user))
+    report = restore(site, site.snapshot(user), to_server(dovecot, heir))
+    assert report.status == "complete"
+    told = [(one.mailbox, one.what) for one in report.altered]
+    assert told == [("Gesendet", "the server does not keep its role \\Sent")]
+    assert roles(dovecot, heir) == {"Drafts": "\\Drafts"}
+
+
 @pytest.mark.parametrize(
     "source, target, names",
     [
