@@ -9,17 +9,14 @@ import re
 import resource
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
 import pytest
 
+from tests.cli.ailing import ailing
 from tests.cli.command import Command, Outcome, assert_one_error
 from tests.cli.refusing import refusing_s3
 from tests.corpus import octets, plain_mail
@@ -31,8 +28,6 @@ from tests.servers.maildir import deliver
 from tests.servers.process import free_ports
 
 PASSPHRASE = "RESTANTE_PASSPHRASE"
-HOP_BY_HOP = {"Transfer-Encoding", "Connection"}
-REFUSAL: tuple[int, dict[str, str], bytes] = (500, {}, b"<Error><Code>InternalError</Code></Error>")
 
 
 @pytest.fixture
@@ -211,58 +206,6 @@ def test_a_store_that_refuses_writing_is_told(ready: Command) -> None:
         there = ready.with_(AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="y")
         url = f"s3://bucket/x?endpoint_url={endpoint}&region=us-east-1"
         assert_one_error(there("init", "--vault", url), 3)
-
-
-@dataclass
-class Health:
-    """How many more PUTs get through to an S3 server. At the next it falls ill: all it answers then is 500."""
-
-    port: int = 0
-    puts: float = math.inf
-
-
-@contextmanager
-def ailing(s3: RcloneS3) -> Iterator[Health]:
-    """Run a proxy before a server that can be ill."""
-    health, lock = Health(), threading.Lock()
-
-    class Forward(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
-            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            with lock:
-                health.puts -= self.command == "PUT"
-                ill = health.puts < 0
-            status, headers, body = REFUSAL if ill else self.asked(data)
-            self.send_response_only(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else body)
-
-        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer  # noqa: N815  (names of the base class)
-
-        def asked(self, data: bytes) -> tuple[int, dict[str, str], bytes]:
-            with closing(HTTPConnection("127.0.0.1", s3.port, timeout=30)) as behind:
-                behind.request(self.command, self.path, data or None, dict(self.headers))
-                answered = behind.getresponse()
-                body = answered.read()
-                return answered.status, {k: v for k, v in answered.getheaders() if k not in HOP_BY_HOP}, body
-
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Forward)
-    health.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield health
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.mark.parametrize("puts", [0, 2, 4])
