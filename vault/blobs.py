@@ -88,7 +88,8 @@ class BlobReader:
             with suppress(Damage):
                 stored = self._stored(place)
                 if stored[:1] == PLAIN:
-                    return bytes(stored[1:]) if len(stored) <= _SMALL_PIECE else stored[1:]
+                    content = stored[1:]
+                    return bytes(content) if len(content) <= _SMALL_PIECE else content
         return self.read(piece, b"piece")
 
     def read_ahead(self, wanted: Iterable[Wanted], kind: bytes) -> Iterator[tuple[BlobId, bytes | Damage]]:

@@ -29,14 +29,12 @@ class Shelf(Generic[OctetsT]):
         """
         with self._lock:
             found = self._kept.get(key)
-            if found is None:
-                mine = self._kept[key] = _Coming[OctetsT]()
-            else:
-                self._kept.move_to_end(key)
+            coming: _Coming[OctetsT] = found or _Coming()
+            self._kept[key] = coming
+            self._kept.move_to_end(key)
         if found is None:
-            self._fill(key, mine, load, range(longer_than + 1, at_most + 1))
-            found = mine
-        return found.octets()
+            self._fill(key, coming, load, range(longer_than + 1, at_most + 1))
+        return coming.octets()
 
     def _fill(self, key: Hashable, coming: _Coming[OctetsT], load: Callable[[], OctetsT], kept: range) -> None:
         try:
