@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
+from tests.cli.refusing import answering
 from tests.servers import RcloneS3
 
 HOP_BY_HOP = {"Transfer-Encoding", "Connection"}
@@ -56,13 +57,5 @@ def ailing(s3: RcloneS3) -> Iterator[Health]:
         def log_message(self, *arguments: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Forward)
-    health.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with answering(Forward) as health.port:
         yield health
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
