@@ -44,8 +44,8 @@ class Shelf(Generic[OctetsT]):
                 self._kept.pop(key, None)
             coming.fail(error)
             return
-        coming.come(octets)
         with self._lock:
+            coming.come(octets)  # not before: nothing that is here may be let go while it is not counted
             if len(octets) not in kept:
                 del self._kept[key]
                 return
