@@ -18,6 +18,8 @@ from itertools import count
 from multiprocessing import get_context
 from typing import Self
 
+import msgspec
+
 from backup.budget import Budget
 from backup.hand import Errand, Outset, work
 from backup.model import AccountReport, BackupOptions, SourceAccount
@@ -25,8 +27,8 @@ from imap.model import Login
 from vault.calls import Calls, ProcessLost, sheltered
 from vault.claims import Claims
 from vault.clock import Progress
+from vault.filler import Settled
 from vault.ids import SnapshotId
-from vault.pack import PackEntry
 from vault.stores.base import WriteStore
 from vault.stores.lent import lend
 from vault.vault import Vault
@@ -62,7 +64,7 @@ class Hands:
         ring = replace(self._vault.ring, private={})  # no hand needs to read mail
         try:
             self._claims = Claims()  # held here: it ends with whoever made it
-            outset = Outset(self._vault.store.url, ring, self._vault.cache, self._options, self._claims)
+            outset = Outset(self._vault.store.url, ring, self._vault.cache, self._shared(), self._claims)
             for _ in range(self._processes):
                 self._hands.append(self._start(outset))
         except BaseException as error:
@@ -73,6 +75,12 @@ class Hands:
                 raise ProcessLost(f"no process can be started here: {why}", hint=hint) from None
             raise
         return self
+
+    def _shared(self) -> BackupOptions:
+        """Return the options for each: pages of all come together in this process's memory before they are written."""
+        limits = self._options.limits
+        limits = msgspec.structs.replace(limits, meta=limits.meta // self._processes)
+        return replace(self._options, limits=limits)
 
     def help(self, writer: VaultWriter) -> None:
         """Have all of them fill the vault beside a writer. Raises what went wrong in one of them."""
@@ -143,11 +151,11 @@ class _Hand:
             raise
 
     @contextmanager
-    def settled(self) -> Iterator[list[PackEntry]]:
-        """Have it make durable what it was given, and add nothing more until an index names that."""
-        entries: list[PackEntry] = self.calls.ask("settle")
+    def settled(self) -> Iterator[Settled]:
+        """Have it make durable or hand over what it was given, and add nothing more until an index names that."""
+        settled: Settled = self.calls.ask("settle")
         try:
-            yield entries
+            yield settled
         except BaseException:
             self.calls.ask("give up")
             raise

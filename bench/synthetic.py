@@ -23,7 +23,7 @@ from backup.prune import run_prune
 from backup.retention import Policy
 from vault.check import check_vault
 from vault.clock import SystemClock
-from vault.filler import meta_object
+from vault.meta import meta_object
 from vault.ids import BlobId, ObjectName, PackId, SessionId, SnapshotId
 from vault.index import seal_index
 from vault.internaldate import format_internaldate

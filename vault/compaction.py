@@ -11,15 +11,14 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from vault.clock import Clock, Progress, Quiet
-from vault.filler import meta_object
 from vault.ids import BlobId, ObjectName, PackId
 from vault.index import seal_index
-from vault.keys import KeyRing, SealedSession
+from vault.keys import KeyRing
 from vault.liveness import Liveness
-from vault.pack import Block, Directory, PackEntry, finish_pack, pack_entry
+from vault.meta import meta_object
+from vault.pack import Directory, PackEntry, SealedBlock, pack_entry, pack_of
 from vault.recipe import PLAIN
 from vault.records import new_name
-from vault.seal import HEADER_SIZE, new_header
 from vault.stores.base import WriteStore
 from vault.uses import encode_uses
 
@@ -63,9 +62,7 @@ class Compaction:
         self._told.add(pack)
         self._pieces.update(pieces)
 
-    def _blocks(
-        self, names: Iterable[ObjectName], spoilt: list[ObjectName]
-    ) -> Iterator[tuple[Block, bytes, dict[bytes, SealedSession], PackId]]:
+    def _blocks(self, names: Iterable[ObjectName], spoilt: list[ObjectName]) -> Iterator[tuple[SealedBlock, PackId]]:
         for entry in self._live.entries(names):
             self._progress.advance("", 1, entry.size)
             data = self._store.get(entry.name)
@@ -73,25 +70,18 @@ class Compaction:
                 spoilt.append(entry.name)
                 continue
             kept = self._live.kept_blocks(entry.name)
-            sessions: dict[bytes, SealedSession] = {s.id: s for s in entry.directory.sessions}
+            sessions = {session.id: session for session in entry.directory.sessions}
             runs = {block.session for block in entry.directory.blocks if block.offset in kept}
             for block in entry.directory.blocks:
                 # A catalogue goes along with mail of its own run, which it may describe; no other is carried on.
                 if block.offset in kept or (block.session in runs and not block.blobs):
-                    yield block, data[block.offset : block.offset + block.stored], sessions, entry.id
+                    octets = data[block.offset : block.offset + block.stored]
+                    yield SealedBlock(block, octets, sessions[block.session]), entry.id
 
-    def _write_pack(self, group: Sequence[tuple[Block, bytes, dict[bytes, SealedSession], PackId]]) -> None:
-        blocks, body, sessions, offset = list[Block](), list[bytes](), dict[bytes, SealedSession](), HEADER_SIZE
-        for block, sealed, known, _ in group:
-            blocks.append(block._replace(offset=offset))
-            body.append(sealed)
-            offset += len(sealed)
-            sessions[block.session] = known[block.session]
-        directory = Directory("P", tuple(blocks), tuple(sessions.values()))
-        data = finish_pack(self._ring.vault_id, self._ring.meta_key, new_header("P"), directory, body)
-        moved = {blob for block in blocks for blob, _ in block.blobs}
-        entry = self._put(data, directory)
-        for source in {pack for _, _, _, pack in group}:
+    def _write_pack(self, group: Sequence[tuple[SealedBlock, PackId]]) -> None:
+        entry = self._put(*pack_of(self._ring.vault_id, self._ring.meta_key, (sealed for sealed, _ in group)))
+        moved = {blob for sealed, _ in group for blob, _ in sealed.block.blobs}
+        for source in {pack for _, pack in group}:
             self._tell(entry.id, {m: p for m, p in self._live.pieces_in(source).items() if m in moved})
 
     def _pages(self, names: Iterable[ObjectName]) -> Iterator[dict[BlobId, bytes]]:
@@ -130,14 +120,12 @@ class Compaction:
         self._store.put(name, seal_index(self._ring, name, entries))
 
 
-def _packs_of(
-    blocks: Iterable[tuple[Block, bytes, dict[bytes, SealedSession], PackId]],
-) -> Iterator[list[tuple[Block, bytes, dict[bytes, SealedSession], PackId]]]:
-    group: list[tuple[Block, bytes, dict[bytes, SealedSession], PackId]] = []
+def _packs_of(blocks: Iterable[tuple[SealedBlock, PackId]]) -> Iterator[list[tuple[SealedBlock, PackId]]]:
+    group: list[tuple[SealedBlock, PackId]] = []
     octets = 0
     for one in blocks:
         group.append(one)
-        octets += len(one[1])
+        octets += len(one[0].octets)
         if octets >= _PACK:
             yield group
             group, octets = [], 0

@@ -1,6 +1,6 @@
-"""Filling a vault: messages and pages into blobs, each stored once, and what holds them made durable.
+"""Filling a vault: messages and pages into blobs, each stored once; whole packs of them are made durable.
 
-Packs, then meta objects. An index that names both is for whoever publishes (vault/writer.py).
+The rest is for whoever publishes (vault/writer.py): the last blocks, which fill no pack, pages, and an index.
 """
 
 from __future__ import annotations
@@ -9,29 +9,22 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from vault.catalogue import describe
-from vault.errors import Damage
 from vault.gate import Gate
 from vault.ids import BlobId, ObjectName
-from vault.keys import KeyRing
-from vault.pack import Block, Directory, PackEntry, finish_pack, meta_block_key, pack_entry
+from vault.pack import PackEntry, SealedBlock
 from vault.packer import Packer, PackLimits, Share, StoredBlob
 from vault.recipe import PLAIN, Part, Stored, encode_recipe, split
-from vault.seal import new_header
 from vault.stores.base import WriteStore
-from vault.uses import encode_uses, learn_uses
+from vault.uses import learn_uses
 from vault.vault import Vault
 
 if TYPE_CHECKING:
     from vault.claims import Claims  # multiprocessing takes a while to import
-
-_META_BLOCK = 1 << 20
-_META_LEVEL = 9
 
 
 class Added(msgspec.Struct, frozen=True):
@@ -39,6 +32,15 @@ class Added(msgspec.Struct, frozen=True):
 
     blob: BlobId
     known: bool
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What was made durable in packs of its own, and what is left to be put into objects with what others leave."""
+
+    packs: list[PackEntry]
+    rest: list[SealedBlock]
+    meta: dict[BlobId, bytes]
+    uses: dict[BlobId, tuple[BlobId, ...]]
 
 
 class Filler(ABC):
@@ -188,63 +190,18 @@ class Filler(ABC):
         return self._claim(blob) and (self._claims is None or self._claims.take(blob))
 
     @contextmanager
-    def settled(self) -> Iterator[list[PackEntry]]:
-        """Make all that was added durable, and add nothing more until an index names these packs and meta objects.
+    def settled(self) -> Iterator[Settled]:
+        """Make all that was added durable or hand it over, and add nothing more until an index names it.
 
         Where none does, because the block raises, what was settled is lost to this run, which must end.
         """
         with self._gate.exclusive():
-            entries = self._packer.flush()
-            uses = encode_uses([entry.id for entry in entries], self._uses) if entries else b""
-            if self._meta or uses:
-                entries.append(self._put_meta(entries, uses))
-            yield entries
+            packs, rest = self._packer.flush()
+            yield Settled(packs, rest, self._meta, self._uses)
             with self._lock:
                 self._meta, self._meta_octets, self._uses = {}, 0, {}
                 self._pending.clear()
 
-    def _put_meta(self, packs: list[PackEntry], uses: bytes) -> PackEntry:
-        data, directory = meta_object(self._ring, self._meta, uses)
-        entry = pack_entry(data, directory)
-        self._store.put(entry.name, data)
-        kept = ((b.offset, data[b.offset : b.offset + b.stored]) for b in directory.blocks if b.blobs)
-        self._vault.index.keep_blocks(entry.name, kept)
-        if uses:
-            self._vault.index.learn_uses(entry.name, [pack.id for pack in packs], self._uses)
-        return entry
-
     def close(self) -> None:
         """Stop the threads; what was not flushed is lost, which harms nothing."""
         self._packer.close()
-
-
-def meta_object(ring: KeyRing, blobs: dict[BlobId, bytes], uses: bytes = b"") -> tuple[bytes, Directory]:
-    """Return a meta object that holds these stored forms in solid blocks, a block of uses, and its directory."""
-    header = new_header("M")
-    key = meta_block_key(ring.vault_id, ring.meta_key, header.salt)
-    body: list[bytes] = []
-    blocks: list[Block] = []
-    offset = len(header.encode())
-    groups = ((group, b"".join(stored for _, stored in group)) for group in _solid(blobs) if group)
-    for counter, (group, plain) in enumerate(chain(groups, [([], uses)] if uses else [])):
-        sealed = key.seal(counter, plain, _META_LEVEL)
-        if key.open(counter, sealed, "a new meta object") != plain:
-            raise Damage("a block just built does not hold what was put in", object_name="a new meta object")
-        sizes = tuple((blob, len(stored)) for blob, stored in group)
-        blocks.append(Block(key.session, counter, offset, len(sealed), len(plain), sizes))
-        body.append(sealed)
-        offset += len(sealed)
-    directory = Directory("M", tuple(blocks))
-    return finish_pack(ring.vault_id, ring.meta_key, header, directory, body), directory
-
-
-def _solid(blobs: dict[BlobId, bytes]) -> list[list[tuple[BlobId, bytes]]]:
-    groups: list[list[tuple[BlobId, bytes]]] = [[]]
-    size = 0
-    for blob, stored in blobs.items():
-        if size >= _META_BLOCK:
-            groups.append([])
-            size = 0
-        groups[-1].append((blob, stored))
-        size += len(stored)
-    return groups

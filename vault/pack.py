@@ -7,7 +7,7 @@ derived from the meta key and the object's salt, which serves as its session id.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import SEEK_END, BytesIO
 from typing import Literal, NamedTuple
 
@@ -26,6 +26,7 @@ from vault.seal import (
     decrypt,
     derive,
     encrypt,
+    new_header,
     read_header,
 )
 
@@ -78,6 +79,14 @@ class Directory(msgspec.Struct, frozen=True):
     kind: PackKind
     blocks: tuple[Block, ...]
     sessions: tuple[SealedSession, ...] = ()
+
+
+class SealedBlock(NamedTuple):
+    """A block with its octets, on its way into another pack; the session is the one whose key opens it."""
+
+    block: Block
+    octets: bytes
+    session: SealedSession
 
 
 class PackEntry(msgspec.Struct, frozen=True):
@@ -143,6 +152,18 @@ def decode_sessions(columns: ColumnReader) -> list[SealedSession]:
     if not len(ids) == len(keys) == len(sealed):
         raise ColumnError("session columns differ in length")
     return [SealedSession(SessionId(i), k, s) for i, k, s in zip(ids, keys, sealed, strict=True)]
+
+
+def pack_of(vault_id: bytes, meta_key: bytes, sealed: Iterable[SealedBlock]) -> tuple[bytes, Directory]:
+    """Return a content pack that holds these blocks, wherever they lay before, and its directory."""
+    blocks, body, sessions, offset = list[Block](), list[bytes](), dict[SessionId, SealedSession](), HEADER_SIZE
+    for block, octets, session in sealed:
+        blocks.append(block._replace(offset=offset))
+        body.append(octets)
+        offset += len(octets)
+        sessions[session.id] = session
+    directory = Directory("P", tuple(blocks), tuple(sessions.values()))
+    return finish_pack(vault_id, meta_key, new_header("P"), directory, body), directory
 
 
 def finish_pack(vault_id: bytes, meta_key: bytes, header: Header, directory: Directory, body: list[bytes]) -> bytes:

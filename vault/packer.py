@@ -18,12 +18,13 @@ from vault.catalogue import Catalogue, RawEntry
 from vault.errors import Damage
 from vault.ids import BlobId
 from vault.keys import KeyRing
-from vault.pack import Block, BlockKey, Directory, PackEntry, block_key, end_pack, pack_entry
+from vault.pack import Block, BlockKey, Directory, PackEntry, SealedBlock, block_key, end_pack, pack_entry
 from vault.recipe import PLAIN
 from vault.seal import HEADER_SIZE, checksum, new_header
 from vault.stores.base import WriteStore
 
 _BLOCKS_WAITING = 8
+_FULL_ENOUGH = 3 / 4
 
 
 class PackLimits(msgspec.Struct, frozen=True):
@@ -166,21 +167,30 @@ class Packer:
     def _is_alone(self, blob: StoredBlob) -> bool:
         return len(blob.stored) >= (self._limits.message_alone if blob.entry else self._limits.alone)
 
-    def flush(self) -> list[PackEntry]:
-        """Seal and send all that was added; return the packs sent since the last flush. Raises the first failure."""
+    def flush(self) -> tuple[list[PackEntry], list[SealedBlock]]:
+        """Seal all that was added and send it, but for a rest that is too little for a pack of its own.
+
+        Returns the packs sent since the last flush, and that rest. Raises the first failure.
+        """
         with self._lock:
             while group := self._waiting.gather():
                 self._submit(group)
             self._lock.wait_for(lambda: self._in_flight == 0)
             self._raise_failure()
             last, self._open = self._open, _OpenPack()
-        if last.blocks:
+        alone = last.size >= _FULL_ENOUGH * self._limits.pack
+        if alone:
             self._send(last)
         with self._lock:
             self._lock.wait_for(lambda: self._in_flight == 0)
             self._raise_failure()
             done, self._done = self._done, []
-            return done
+        return done, [] if alone else self._rest(last)
+
+    def _rest(self, last: _OpenPack) -> list[SealedBlock]:
+        self._add_catalogue(last)
+        octets = last.begun.getvalue()
+        return [SealedBlock(b, octets[b.offset : b.offset + b.stored], self._session) for b in last.blocks]
 
     def fail(self, failure: BaseException) -> None:
         """Take no more, and have whoever adds or flushes next raise this, or what failed before."""
@@ -248,14 +258,17 @@ class Packer:
                 self._done.append(entry)
 
     def _finish(self, pack: _OpenPack) -> tuple[PackEntry, bytes]:
+        self._add_catalogue(pack)
+        directory = Directory("P", tuple(pack.blocks), (self._session,))
+        data = end_pack(self._ring.vault_id, self._ring.meta_key, pack.header, directory, pack.begun)
+        return pack_entry(data, directory), data
+
+    def _add_catalogue(self, pack: _OpenPack) -> None:
         if pack.catalogue:
             with self._lock:
                 counter = next(self._counter)
             catalogue = pack.catalogue.encode()
             pack.add(self._key, counter, self._key.seal(counter, catalogue, 9), len(catalogue), ())
-        directory = Directory("P", tuple(pack.blocks), (self._session,))
-        data = end_pack(self._ring.vault_id, self._ring.meta_key, pack.header, directory, pack.begun)
-        return pack_entry(data, directory), data
 
     @contextmanager
     def _work(self, size: int) -> Iterator[None]:

@@ -14,7 +14,7 @@ it die there, the next run sees how late the snapshot came, and looks whether al
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
@@ -24,12 +24,13 @@ import msgspec
 
 from vault.clock import Clock
 from vault.errors import ObjectMissing, Overtaken
-from vault.filler import Filler
+from vault.filler import Filler, Settled
 from vault.ids import BlobId, ObjectName, SnapshotId
 from vault.index import seal_index
 from vault.keyring import refuse_doubtful
+from vault.meta import meta_object
 from vault.model import Failure, Snapshot, Status
-from vault.pack import PackEntry
+from vault.pack import Directory, PackEntry, SealedBlock, pack_entry, pack_of
 from vault.packer import PackLimits
 from vault.records import (
     Confirmed,
@@ -44,6 +45,7 @@ from vault.records import (
 from vault.stores.base import ObjectInfo, WriteStore
 from vault.together import together
 from vault.tombstones import GRACE, read_graveyard
+from vault.uses import encode_uses
 from vault.vault import Vault
 
 
@@ -65,8 +67,8 @@ class Beside(Protocol):
 
     packs_waiting: int
 
-    def settled(self) -> AbstractContextManager[list[PackEntry]]:
-        """Make all that was added there durable, and add nothing more until an index names it.
+    def settled(self) -> AbstractContextManager[Settled]:
+        """Make all that was added there durable or hand it over, and add nothing more until an index names it.
 
         Where none does, because the block raises, what was settled is lost to this run, which must end.
         """
@@ -123,13 +125,38 @@ class VaultWriter(Filler):
     def _settle_and_publish(self) -> None:
         with ExitStack() as held:
             fillers: list[Filler | Beside] = [self, *self.beside]
-            settled = together(lambda one: held.enter_context(one.settled()), fillers)
-            entries = [entry for found in settled for entry in found]
+            entries = self._put_all(together(lambda one: held.enter_context(one.settled()), fillers))
             if entries:
                 name = ObjectName(f"index/{new_name(self._clock.now())}")
                 self._store.put(name, seal_index(self._ring, name, entries))
                 self._vault.index.add(name, entries)
             self._based_on |= self._vault.index.objects()
+
+    def _put_all(self, settled: Sequence[Settled]) -> list[PackEntry]:
+        """Put what all have left over into as few objects as if one had; return these and the packs already there."""
+        packs = [pack for one in settled for pack in one.packs]
+        shared = _in_company([one.rest for one in settled], self._limits.pack)
+        packs += [self._put(*pack_of(self._ring.vault_id, self._ring.meta_key, blocks)) for blocks in shared]
+        meta = {blob: stored for one in settled for blob, stored in one.meta.items()}
+        uses = {message: pieces for one in settled for message, pieces in one.uses.items()}
+        told = encode_uses([pack.id for pack in packs], uses) if packs else b""
+        return [*packs, self._put_meta(meta, packs, uses, told)] if meta or told else packs
+
+    def _put_meta(
+        self, meta: dict[BlobId, bytes], packs: Sequence[PackEntry], uses: dict[BlobId, tuple[BlobId, ...]], told: bytes
+    ) -> PackEntry:
+        data, directory = meta_object(self._ring, meta, told)
+        entry = self._put(data, directory)
+        kept = ((b.offset, data[b.offset : b.offset + b.stored]) for b in directory.blocks if b.blobs)
+        self._vault.index.keep_blocks(entry.name, kept)
+        if told:
+            self._vault.index.learn_uses(entry.name, [pack.id for pack in packs], uses)
+        return entry
+
+    def _put(self, data: bytes, directory: Directory) -> PackEntry:
+        entry = pack_entry(data, directory)
+        self._store.put(entry.name, data)
+        return entry
 
     def write_snapshot(self, draft: SnapshotDraft) -> Snapshot:
         """Write one account's snapshot, as `write_snapshots` does."""
@@ -213,6 +240,18 @@ class VaultWriter(Filler):
             reasons={self._ring.account_id(name): why for name, why in (reasons or {}).items()},
         )  # fmt: skip
         write_run(self._store, self._ring, record)
+
+
+def _in_company(rests: Iterable[list[SealedBlock]], pack: int) -> Iterator[list[SealedBlock]]:
+    """Put rests together that make a pack; each stays whole, since its last block is the catalogue of the others."""
+    group: list[SealedBlock] = []
+    for rest in rests:
+        group += rest
+        if sum(len(sealed.octets) for sealed in group) >= pack:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _vanished(vault: Vault) -> frozenset[ObjectName]:

@@ -57,7 +57,7 @@ def users(dovecot: DovecotServer) -> list[str]:
 
 def test_two_processes_make_the_same_vault_as_one(dovecot: DovecotServer, users: list[str], tmp_path: Path) -> None:
     truth = {user: served(dovecot, user) for user in users}
-    stored = []
+    stored, puts = [], []
     for processes in (1, 2):
         (directory := tmp_path / str(processes)).mkdir()
         site = Site(directory, options=replace(BY_TWO, processes=processes))
@@ -68,8 +68,24 @@ def test_two_processes_make_the_same_vault_as_one(dovecot: DovecotServer, users:
         assert check_vault(site.open(), read=True).damage == ()
         assert site.backup(*(account(dovecot, user) for user in users)).store_puts == 1
         stored.append(report.store_octets)
+        puts.append(report.store_puts)
     assert stored[1] < 1.05 * stored[0]
     assert stored[1] < 1.3 * sum(map(len, SENT_TO_ALL))
+    assert puts == [1 + 1 + 1 + 4 + 1] * 2, "a pack, a meta object, an index, a snapshot an account, a run record"
+
+
+def test_what_processes_have_left_over_shares_packs_with_the_catalogue_of_each(
+    dovecot: DovecotServer, users: list[str], tmp_path: Path
+) -> None:
+    limits = PackLimits(pack=400_000, block=20_000, alone=5_000, message_alone=5_000)
+    site = Site(tmp_path, options=replace(BY_TWO, limits=limits))
+    report = site.backup(*(account(dovecot, user) for user in users))
+    assert report.store_puts <= report.store_octets / (limits.pack * 3 / 4) + 4 + len(users)
+    vault = site.open()
+    mailboxes = [mailbox for user in users for mailbox in vault.tree(site.snapshot(user)).mailboxes]
+    blobs = {row.blob for mailbox in mailboxes for row in vault.rows(mailbox)}
+    assert len(blobs) == 6 * len(users) + 60 * len(users)
+    assert vault.catalogue(blobs).keys() == blobs
 
 
 def test_whenever_the_store_falls_silent_the_vault_is_sound_and_the_next_run_completes_it(

@@ -13,6 +13,7 @@ from vault.ids import BlobId, ObjectName
 from vault.index import seal_index
 from vault.keyring import export_key
 from vault.keys import KeyRing
+from vault.pack import pack_entry, pack_of
 from vault.packer import Packer, PackLimits, Share, StoredBlob
 from vault.recipe import PLAIN, Stored, encode_recipe
 from vault.slots import KeyFile, Passphrase
@@ -40,11 +41,14 @@ def forge(store: MemoryStore, ring: KeyRing, **forged: tuple[BlobId, bytes]) -> 
     packer = Packer(store, ring, PackLimits())
     for blob, stored in forged.values():
         packer.add(StoredBlob(blob, stored, Share(), None))
-    entries = packer.flush()
+    _, rest = packer.flush()
     packer.close()
+    data, directory = pack_of(ring.vault_id, ring.meta_key, rest)
+    entry = pack_entry(data, directory)
+    store.put(entry.name, data)
     for time in ("20000101T000000Z", "29991231T235959Z"):
         name = ObjectName(f"index/{time}-00000000")
-        store.put(name, seal_index(ring, name, entries))
+        store.put(name, seal_index(ring, name, [entry]))
 
 
 def made_of(blob: BlobId, *, times: int = 1) -> bytes:
