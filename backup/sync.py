@@ -157,6 +157,7 @@ class WindowReader:
         self._first = 0
         self._breaks = 0
         self._on_progress: Callable[[], None] = lambda: None
+        self._share = reading.tally.share.part()
 
     @cached_property
     def _left(self) -> dict[int, None]:
@@ -266,7 +267,7 @@ class WindowReader:
 
     def _store(self, fact: Facts, octets: bytes) -> None:
         reading = self._reading
-        added = reading.writer.add_message(octets, reading.tally.share)
+        added = reading.writer.add_message(octets, self._share)
         row = MessageRow(fact.uid, added.blob, len(octets), fact.internaldate, fact.server_id)
         reading.tally.known += added.known
         reading.tally.new += not added.known

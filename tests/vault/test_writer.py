@@ -15,7 +15,7 @@ from tests.faults import MemoryStore
 from vault import filler, pack, packer, seal
 from vault.clock import SystemClock
 from vault.errors import Damage, Overtaken, StoreUnavailable
-from vault.ids import ObjectName
+from vault.ids import BlobId, ObjectName
 from vault.keyring import init_vault
 from vault.packer import PackLimits, Share
 from vault.slots import Passphrase
@@ -270,3 +270,29 @@ def test_a_pack_of_short_mails_ends_before_its_catalogue_fills_the_memory(
     packs = [name for name in store.objects if name.startswith("packs/")]
     assert 3 < len(packs) < 20
     assert open_vault(store, secret).catalogue(blobs).keys() == set(blobs)
+
+
+def test_a_mailbox_lies_in_as_few_blocks_as_may_be_and_attachments_in_others(store: MemoryStore, vault: Vault) -> None:
+    accounts = [Share(), Share()]
+    mailboxes = [account.part() for account in accounts for _ in range(3)]
+    one = VaultWriter(vault, store, clock=SystemClock(), limits=PackLimits(block=20_000))
+    mails: dict[Share, list[BlobId]] = {mailbox: [] for mailbox in mailboxes}
+    for n in range(50):
+        for number, mailbox in enumerate(mailboxes):  # as they come over several connections
+            mail = mail_with(base64_lines(octets(1_500, n // 3)), number=10 * n + number)
+            mails[mailbox].append(one.add_message(mail + plain_mail(10 * n + number), mailbox).blob)
+    one.flush()
+    one.close()
+    sizes = [sum(vault.index.locate(blob)[0].length for blob in blobs) for blobs in mails.values()]
+    assert min(sizes) > 20_000
+    for size, blobs in zip(sizes, mails.values(), strict=True):
+        assert len({block_of(vault, blob) for blob in blobs}) <= size // 20_000 + 2
+    pieces = {piece for blobs in mails.values() for blob in blobs for piece in vault.index.pieces(blob) or ()}
+    shared = {block_of(vault, p) for p in pieces} & {block_of(vault, b) for blobs in mails.values() for b in blobs}
+    assert len(pieces) == 17
+    assert len(shared) <= 1, "only what is left at the end lies together"
+
+
+def block_of(vault: Vault, blob: BlobId) -> tuple[ObjectName, int]:
+    (place,) = vault.index.locate(blob)
+    return place.object_name, place.offset
