@@ -18,7 +18,7 @@ from imap.source import SourceSession
 from vault.clock import Progress
 from vault.filler import Filler
 from vault.model import Flags, MessageRow
-from vault.packer import Share
+from vault.waiting import Share
 
 _TRIES = 3
 _LOOK_SECONDS = 0.2

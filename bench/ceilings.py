@@ -23,10 +23,10 @@ from typing import Any
 
 from vault.clock import SystemClock
 from vault.keyring import init_vault
-from vault.packer import Share
 from vault.slots import Passphrase
 from vault.stores.local import LocalStore
 from vault.vault import open_vault
+from vault.waiting import Share
 from vault.writer import VaultWriter
 
 Json = dict[str, Any]

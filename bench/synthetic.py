@@ -23,12 +23,12 @@ from backup.prune import run_prune
 from backup.retention import Policy
 from vault.check import check_vault
 from vault.clock import SystemClock
-from vault.meta import meta_object
 from vault.ids import BlobId, ObjectName, PackId, SessionId, SnapshotId
 from vault.index import seal_index
 from vault.internaldate import format_internaldate
 from vault.keyring import export_key, init_vault, unlock
 from vault.keys import KeyRing
+from vault.meta import meta_object
 from vault.model import Mailbox, MessageRow, Snapshot, Tree
 from vault.pack import Block, Directory, PackEntry, pack_entry
 from vault.records import new_name, rfc3339, seal_record, snapshot_name

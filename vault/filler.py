@@ -17,11 +17,12 @@ from vault.catalogue import describe
 from vault.gate import Gate
 from vault.ids import BlobId, ObjectName
 from vault.pack import PackEntry, SealedBlock
-from vault.packer import Packer, PackLimits, Share, StoredBlob
+from vault.packer import Packer, PackLimits
 from vault.recipe import PLAIN, Part, Stored, encode_recipe, split
 from vault.stores.base import WriteStore
 from vault.uses import learn_uses
 from vault.vault import Vault
+from vault.waiting import Share, StoredBlob
 
 if TYPE_CHECKING:
     from vault.claims import Claims  # multiprocessing takes a while to import

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import count
-from typing import NamedTuple
 
 import msgspec
 
-from vault.catalogue import Catalogue, RawEntry
+from vault.catalogue import Catalogue
 from vault.errors import Damage
 from vault.ids import BlobId
 from vault.keys import KeyRing
 from vault.pack import Block, BlockKey, Directory, PackEntry, SealedBlock, block_key, end_pack, pack_entry
-from vault.recipe import PLAIN
 from vault.seal import HEADER_SIZE, checksum, new_header
 from vault.stores.base import WriteStore
+from vault.waiting import StoredBlob, Waiting
 
-_BLOCKS_WAITING, _ALL_BLOCKS_WAITING = 2, 8
 _FULL_ENOUGH = 3 / 4
 
 
@@ -45,111 +41,6 @@ class PackLimits(msgspec.Struct, frozen=True):
     uploads: int = 2
     solid_level: int = 5
     alone_level: int = 3
-
-
-class Share:
-    """Counts the stored octets that messages cost, each block's shared by size: an account's, or those of a part of it.
-
-    Messages of one part are likely to be wanted together: a mailbox's, in order.
-    """
-
-    def __init__(self, account: Share | None = None) -> None:
-        self.account = account or self
-        self._lock = threading.Lock()
-        self.octets = 0
-
-    def part(self) -> Share:
-        """Return the share of a part, which counts here."""
-        return Share(self)
-
-    def add(self, octets: int) -> None:
-        """Count some more."""
-        account = self.account
-        with account._lock:  # noqa: SLF001 another of our own
-            account.octets += octets
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
-    """A blob in its stored form, on its way into a block; `entry` is a message's line in the catalogue."""
-
-    id: BlobId
-    stored: bytes
-    share: Share
-    entry: RawEntry | None
-    digest: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        # What a plain form must hash to is in its id; a recipe's own octets need a digest to be verified by.
-        recipe = not self.stored.startswith(PLAIN)
-        object.__setattr__(self, "digest", checksum(self.stored) if recipe else b"")
-
-
-class _Kin(NamedTuple):
-    """What lies together: an account's messages, or pieces of them."""
-
-    account: Share
-    messages: bool
-
-
-class _Lot:
-    """Blobs of one part of an account, in order."""
-
-    def __init__(self) -> None:
-        self.blobs: list[StoredBlob] = []
-        self.octets = 0
-
-
-class _Waiting:
-    """Small blobs waiting for company in a block: that of their part, else of their account, else of others.
-
-    Who restores a mailbox then opens each block once, and reads little of others' mail; and like lies beside like.
-    Pieces lie apart: they are wanted with mail of other mailboxes and accounts too.
-    """
-
-    def __init__(self, block: int) -> None:
-        self._block = block
-        self._lots: dict[_Kin, dict[Share, _Lot]] = {}
-        self._octets: Counter[_Kin] = Counter()
-
-    def add(self, blob: StoredBlob) -> list[StoredBlob]:
-        """Take a blob; return what is enough for a block now, if anything is."""
-        kin = _Kin(blob.share.account, blob.entry is not None)
-        part = blob.share if kin.messages else kin.account
-        lot = self._lots.setdefault(kin, {}).setdefault(part, _Lot())
-        lot.blobs.append(blob)
-        lot.octets += len(blob.stored)
-        self._octets[kin] += len(blob.stored)
-        if lot.octets >= self._block:
-            return self._take(kin, part)
-        if self._octets[kin] >= _BLOCKS_WAITING * self._block:
-            return self._oldest(kin, self._block)
-        return self.gather() if self._octets.total() >= _ALL_BLOCKS_WAITING * self._block else []
-
-    def gather(self) -> list[StoredBlob]:
-        """Return the blobs of whoever came first, of as many accounts as a block holds; nothing when none wait."""
-        group: list[StoredBlob] = []
-        left = self._block
-        while self._lots and left > 0:
-            some = self._oldest(next(iter(self._lots)), left)
-            left -= sum(len(blob.stored) for blob in some)
-            group += some
-        return group
-
-    def _oldest(self, kin: _Kin, enough: int) -> list[StoredBlob]:
-        """Return the parts that began first, of as many as that takes."""
-        group: list[StoredBlob] = []
-        before = self._octets[kin]
-        while kin in self._lots and before - self._octets[kin] < enough:
-            group += self._take(kin, next(iter(self._lots[kin])))
-        return group
-
-    def _take(self, kin: _Kin, part: Share) -> list[StoredBlob]:
-        lot = self._lots[kin].pop(part)
-        self._octets[kin] -= lot.octets
-        if not self._lots[kin]:
-            del self._lots[kin], self._octets[kin]
-        return lot.blobs
 
 
 class _OpenPack:
@@ -180,7 +71,7 @@ class Packer:
         self._key = block_key(ring.vault_id, "P", self._session.id, key)
         self._counter = count()
         self._lock = threading.Condition()
-        self._waiting = _Waiting(limits.block)
+        self._waiting = Waiting(limits.block)
         self._in_flight = 0
         self._open = _OpenPack()
         self._done: list[PackEntry] = []

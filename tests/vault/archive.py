@@ -18,7 +18,7 @@ from vault.clock import SystemClock
 from vault.ids import ObjectName
 from vault.keyring import export_key, init_vault
 from vault.model import Mailbox, MessageRow, Snapshot, Status, Tree
-from vault.packer import PackLimits, Share
+from vault.packer import PackLimits
 from vault.prune import PruneReport
 from vault.prune_plan import Thresholds
 from vault.records import Confirmed, RunRecord, rfc3339, write_run
@@ -26,6 +26,7 @@ from vault.slots import KeyFile, Passphrase
 from vault.stores.base import FullStore, WriteStore
 from vault.table import flag_table, message_table
 from vault.vault import Vault, open_vault
+from vault.waiting import Share
 from vault.writer import SnapshotDraft, VaultWriter
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

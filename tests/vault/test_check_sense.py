@@ -17,10 +17,10 @@ from vault.errors import Damage
 from vault.ids import BlobId
 from vault.keyring import init_vault
 from vault.model import Mailbox, MessageRow, Tree
-from vault.packer import Share
 from vault.slots import Passphrase
 from vault.table import flag_table, message_table
 from vault.vault import Vault, open_vault
+from vault.waiting import Share
 from vault.writer import SnapshotDraft, VaultWriter
 
 DATE = "21-Nov-1997 09:55:06 -0600"

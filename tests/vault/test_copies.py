@@ -18,11 +18,11 @@ from vault.errors import Damage
 from vault.ids import BlobId, ObjectName
 from vault.keyring import init_vault, rotate
 from vault.model import Mailbox, MessageRow, Tree
-from vault.packer import Share
 from vault.slots import Passphrase
 from vault.stores.local import LocalStore
 from vault.table import flag_table, message_table
 from vault.vault import Vault, open_vault
+from vault.waiting import Share
 from vault.writer import SnapshotDraft, VaultWriter
 
 MAIL = b"Message-ID: <1@example.test>\r\n\r\nTwice.\r\n"

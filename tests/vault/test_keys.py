@@ -23,9 +23,9 @@ from vault.keyring import (
     rotate,
     unlock,
 )
-from vault.packer import Share
 from vault.slots import KeyFile, Passphrase, RecoveryKey, Secret
 from vault.vault import open_vault
+from vault.waiting import Share
 from vault.writer import VaultWriter
 
 MAIL = b"From: a@b.invalid\r\n\r\nkept\r\n"

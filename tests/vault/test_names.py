@@ -18,11 +18,12 @@ from vault.errors import Damage
 from vault.ids import AccountId, ObjectName
 from vault.keyring import init_vault
 from vault.keys import KeyRing, new_content_key
-from vault.packer import PackLimits, Share
+from vault.packer import PackLimits
 from vault.records import new_name, open_run, open_snapshot
 from vault.slots import Passphrase
 from vault.stores.names import check_name
 from vault.vault import Vault, open_vault
+from vault.waiting import Share
 from vault.writer import SnapshotDraft, VaultWriter
 
 ACCOUNT = "anna.unmistakable@example.test"

@@ -14,10 +14,11 @@ from vault.index import seal_index
 from vault.keyring import export_key
 from vault.keys import KeyRing
 from vault.pack import pack_entry, pack_of
-from vault.packer import Packer, PackLimits, Share, StoredBlob
+from vault.packer import Packer, PackLimits
 from vault.recipe import PLAIN, Stored, encode_recipe
 from vault.slots import KeyFile, Passphrase
 from vault.vault import open_vault
+from vault.waiting import Share, StoredBlob
 from vault.writer import VaultWriter
 
 MAIL = mail_with(base64_lines(octets(3_000)))

@@ -22,11 +22,12 @@ from tests.servers.maildir import Mail, deliver
 from vault.clock import SystemClock
 from vault.keyring import add_recovery, init_vault, rotate
 from vault.model import Flags, Mailbox, MessageRow, Tree
-from vault.packer import PackLimits, Share
+from vault.packer import PackLimits
 from vault.slots import Passphrase
 from vault.stores.local import LocalStore
 from vault.table import flag_table, message_table
 from vault.vault import open_vault
+from vault.waiting import Share
 from vault.writer import SnapshotDraft, VaultWriter
 
 

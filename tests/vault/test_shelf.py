@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -37,11 +38,12 @@ def test_who_comes_while_octets_are_loaded_waits_for_them_or_for_what_kept_them_
         return key.encode()
 
     for key in ("kept", "lost"):
-        began.clear(), go.clear()
+        began.clear()
+        go.clear()
         with ThreadPoolExecutor(4) as pool:
-            first = pool.submit(shelf.get, key, lambda key=key: load(key))
+            first = pool.submit(shelf.get, key, partial(load, key))
             assert began.wait(20)
-            others = [pool.submit(shelf.get, key, lambda key=key: load(key)) for _ in range(3)]
+            others = [pool.submit(shelf.get, key, partial(load, key)) for _ in range(3)]
             go.set()
             found = [one.exception() or one.result() for one in (first, *others)]
         assert loads[key] == 1
@@ -60,7 +62,7 @@ def test_threads_that_ask_for_more_than_fits_get_what_they_asked_for() -> None:
         for _ in range(3_000):
             size = draw.randrange(1, 30)
             whole = size if size % 3 == 0 else 0  # some are not kept afterwards
-            assert shelf.get(size, lambda size=size: bytes(size), longer_than=whole) == bytes(size)
+            assert shelf.get(size, partial(bytes, size), longer_than=whole) == bytes(size)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ask, range(8)))

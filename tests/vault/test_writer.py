@@ -17,10 +17,11 @@ from vault.clock import SystemClock
 from vault.errors import Damage, Overtaken, StoreUnavailable
 from vault.ids import BlobId, ObjectName
 from vault.keyring import init_vault
-from vault.packer import PackLimits, Share
+from vault.packer import PackLimits
 from vault.slots import Passphrase
 from vault.tombstones import GRACE
 from vault.vault import Vault, open_vault
+from vault.waiting import Share
 from vault.writer import SnapshotDraft, VaultWriter
 
 TINY = PackLimits(pack=30_000, block=2_000, alone=1_500, message_alone=1_500, in_flight=10_000)

@@ -10,9 +10,9 @@ import msgspec
 
 from tests.corpus import base64_lines, mail_with, octets, plain_mail
 from vault.model import Failure, Mailbox, MessageRow, Tree
-from vault.packer import Share
 from vault.table import flag_table, message_table
 from vault.vault import Vault
+from vault.waiting import Share
 from vault.writer import SnapshotDraft, VaultWriter
 
 DATE = "21-Nov-1997 09:55:06 -0600"
