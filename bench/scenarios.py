@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -29,7 +30,11 @@ COMPRESSED = ("restic auto", "restic max", "borg", "mailvault")
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything; `mailbox` is the largest in which others take part, `million` Restante's alone."""
+    """How much of everything; `mailbox` is the largest in which others take part, `million` Restante's alone.
+
+    `pause` is how many seconds each full restore waits: ext4 passes over inodes that were freed in the last six minutes,
+    looking at each for every file that is made, and a server that is sent mail frees one for each command.
+    """
 
     name: str
     users: int
@@ -40,6 +45,7 @@ class Size:
     mailboxes: int
     giant: int
     corpus: int
+    pause: int = 0
     profile: str = "business"
 
     @property
@@ -48,7 +54,7 @@ class Size:
         return "office" if self.profile == "business" else f"office with {self.profile} mails"
 
 
-FULL = Size("full", 10, 20_000, 100_000, 10_000, 1_000_000, 500, 100_000_000, 1_000_000)
+FULL = Size("full", 10, 20_000, 100_000, 10_000, 1_000_000, 500, 100_000_000, 1_000_000, pause=360)
 QUICK = Size("quick", 4, 1_200, 5_000, 100, 50_000, 50, 20_000_000, 1_000)
 TINY = Size("tiny", 2, 60, 200, 10, 400, 6, 1_000_000, 40)
 SIZES = {size.name: size for size in (FULL, QUICK, TINY)}
@@ -134,9 +140,9 @@ def _restores(
     same(expected, sum(1 for path in out.glob("*/**/cur/*") if path.is_file()))
     yield Row(bench.size.label, "full restore to Maildir", by)
     with ExitStack() as targets:
-        # None is removed before the last has been filled: for minutes ext4 is slow to make files where many went.
 
         def empty(name: str) -> MailServer:
+            time.sleep(bench.size.pause)
             return targets.enter_context(bench.server(f"target-{name}", users))
 
         def held(target: MailServer) -> None:

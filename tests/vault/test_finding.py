@@ -15,7 +15,7 @@ from tests.corpus import plain_mail
 from tests.faults import MemoryStore
 from tests.secret import new_secret
 from tests.vault.archive import Archive
-from vault import filler
+from vault import meta
 from vault.cache import Cache, open_database
 from vault.errors import Damage, WrongSecret
 from vault.finding import holds_message, messages_beginning
@@ -94,7 +94,7 @@ def test_a_backup_leaves_the_cache_warm_for_its_own_pages(archive: Archive, tmp_
 def test_an_empty_machine_reads_pages_that_lie_together_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filler, "_META_BLOCK", 10_000)
+    monkeypatch.setattr(meta, "_BLOCK", 10_000)
     archive = Archive()
     archive.backup(MANY)
     store = Asked(archive.store)
