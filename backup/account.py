@@ -13,7 +13,7 @@ from backup.draft import MailboxDraft, bare_mailbox, moved_mailbox, with_belongi
 from backup.links import Links, numbering
 from backup.model import AccountReport, BackupOptions, Outcome, SourceAccount
 from backup.patience import Interrupted, PatientSession
-from backup.plan import MailboxPlan, SyncPlan, count_alarm, plan_connections, plan_sync
+from backup.plan import CUT_SHORT, MailboxPlan, SyncPlan, count_alarm, cut_short, plan_connections, plan_sync
 from backup.scripts import ScriptReader
 from backup.sync import Reading, Tally, WindowReader, open_mailbox
 from backup.windows import Work, isolate, read_mailboxes
@@ -63,6 +63,7 @@ class AccountRun:
         self._failures: list[Failure] = []
         self._sessions: list[PatientSession] = []
         self._previous: Snapshot | None = None
+        self._held_before = 0
         self._tree: Tree | None = None
         self._distrusted: set[str] = set()
         self._hollow = False
@@ -141,7 +142,13 @@ class AccountRun:
         found = self._vault.newest(self._vault.ring.account_id(self.source.account))
         if found:
             self._previous = found.snapshot
+            self._held_before = self._last_count(found.snapshot)
             self._tree = None if self._distrusted else self._whole_tree(found)
+
+    def _last_count(self, newest: Snapshot) -> int:
+        """Return how many messages the account held when a run last came to its end."""
+        shots = self._vault.snapshots(self.source.account) if cut_short(newest) else [newest]
+        return next((shot.messages for shot in reversed(shots) if not cut_short(shot)), 0)
 
     def _whole_tree(self, found: Standing) -> Tree | None:
         """Return a snapshot's tree; None where its mail is not all there, so that all is read and written anew."""
@@ -267,7 +274,7 @@ class AccountRun:
         with self._lock:
             drafts, failures = list(self._drafts.values()), list(self._failures)
             waiting = [
-                Failure(plan.listed.name, None, "the run ended before this mailbox was read")
+                Failure(plan.listed.name, None, CUT_SHORT)
                 for plan in self._plan.mailboxes
                 if plan.action in ("read all", "catch up") and plan.listed.raw not in self._drafts
             ]
@@ -296,10 +303,12 @@ class AccountRun:
         return None if self._stands(draft) else draft
 
     def _alarms(self, messages: int) -> tuple[str, ...]:
-        shrunk = count_alarm(self._previous.messages, messages) if self._previous and self._ended else None
+        earlier = self._previous.alarms if self._previous and cut_short(self._previous) else ()
+        shrunk = count_alarm(self._held_before, messages) if self._ended else None
         damaged = (f"{name} is damaged; the account was read again from the start" for name in self._distrusted)
         hollow = ("the store lost mail of this account; all of it was read again",) if self._hollow else ()
-        return (*damaged, *hollow, *self._notes, *self._plan.alarms, *([shrunk] if shrunk else ()))
+        found = (*earlier, *damaged, *hollow, *self._notes, *self._plan.alarms, *([shrunk] if shrunk else ()))
+        return tuple(dict.fromkeys(found))
 
     def _stands(self, draft: SnapshotDraft) -> bool:
         before = self._previous

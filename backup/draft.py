@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from backup.plan import MailboxPlan, adds_up
+from backup.plan import CUT_SHORT, MailboxPlan, adds_up
 from imap.belongings import Belongings
 from imap.model import ListedMailbox, Opened
 from vault.filler import Filler
@@ -165,7 +165,7 @@ class MailboxDraft:
             if self._problem:
                 return [*found, Failure(name, None, self._problem)]
             if self._opened is None or self._windows_left:
-                return [*found, Failure(name, None, "the run ended before this mailbox was read to its end")]
+                return [*found, Failure(name, None, f"{CUT_SHORT} to its end")]
             exists = self._opened.exists
             if not adds_up(exists, self.messages, len(self._failed), self._gone_meanwhile):
                 got = f"{self.messages} kept and {len(self._failed)} failed"

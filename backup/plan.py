@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from imap.model import ListedMailbox, MailboxStatus, NamespaceKind, Opened
-from vault.model import Mailbox, Tree
+from vault.model import Mailbox, Snapshot, Tree
 
 Action = Literal["keep", "name only", "read all", "catch up", "unreadable"]
 Ranges = tuple[tuple[int, int], ...]
@@ -185,6 +185,16 @@ def plan_catch_up(before: Mailbox, opened: Opened, *, condstore: bool) -> CatchU
 def adds_up(exists: int, kept: int, failed: int, gone_meanwhile: int) -> bool:
     """Say whether what the server counted is what we have, know to have failed, or saw vanish while reading."""
     return exists - gone_meanwhile <= kept + failed <= exists
+
+
+CUT_SHORT = "the run ended before this mailbox was read"
+
+
+def cut_short(snapshot: Snapshot) -> bool:
+    """Say whether a snapshot's run may have ended before anybody was told what it noticed."""
+    if snapshot.status != "partial":
+        return False
+    return not snapshot.failures or any(failure.reason.startswith(CUT_SHORT) for failure in snapshot.failures)
 
 
 def count_alarm(before: int, now: int) -> str | None:

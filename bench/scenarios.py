@@ -32,8 +32,8 @@ COMPRESSED = ("restic auto", "restic max", "borg", "mailvault")
 class Size:
     """How much of everything; `mailbox` is the largest in which others take part, `million` Restante's alone.
 
-    `pause` is how many seconds each full restore waits: ext4 passes over inodes that were freed in the last six minutes,
-    looking at each for every file that is made, and a server that is sent mail frees one for each command.
+    `pause` is how many seconds each full restore waits: for every file that is made ext4 looks at the inodes that were
+    freed in the last six minutes, and a server that is sent mail frees one for each command.
     """
 
     name: str

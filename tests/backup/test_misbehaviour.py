@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from imap.model import Login
 from tests.backup.site import Site, only
 from tests.imap.scripted import HANG_UP, PASSWORD, SILENCE, Reply, Script, body, scripted, uids_of
 from vault import slots
+from vault.clock import Quiet
 
 LIST = b'* LIST () "/" INBOX\r\n'
 STATUS = b"* STATUS INBOX (MESSAGES %d UIDNEXT %d UIDVALIDITY 7 HIGHESTMODSEQ %d)\r\nTAG OK\r\n"
@@ -149,6 +151,36 @@ def test_mailboxes_lost_from_the_listing_raise_an_alarm_and_come_back_with_it(si
     healed = backed_up(site, whole)
     assert (healed.status, healed.messages, healed.alarms) == ("complete", 20, ())
     assert site.contents(site.snapshot("anna")) == kept
+
+
+class StopAtOnce(Quiet):
+    """Ends a run when it is about to read the first message."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+
+    def expect(self, account: str, messages: int, octets: int) -> None:
+        self.stop.set()
+
+
+def test_what_a_run_noticed_that_was_cut_short_is_told_by_the_next_to_come_to_its_end(site: Site) -> None:
+    assert backed_up(site, account_of(b"INBOX", b"Archive", b"Sent", b"Work")).messages == 20
+    fewer = account_of(b"INBOX", b"New")
+    for _ in range(2):
+        stopping = StopAtOnce()
+        with scripted(Script(fewer)) as server:
+            source = SourceAccount("anna", server.endpoint(), Login(lambda: PASSWORD))
+            report = only(site.backup(source, progress=stopping, stop=stopping.stop))
+        assert (report.status, report.messages) == ("interrupted", 5)
+        assert report.alarms[0] == "3 mailboxes with 15 messages are no longer listed"
+    told = backed_up(site, account_of(b"INBOX"))
+    assert (told.status, told.messages) == ("complete", 5)
+    assert told.alarms == (
+        "3 mailboxes with 15 messages are no longer listed",
+        "the account held 20 messages and holds 5 now",
+    )
+    assert site.snapshot("anna").alarms == told.alarms
+    assert backed_up(site, account_of(b"INBOX")).alarms == ()
 
 
 def test_a_highestmodseq_gone_backward_hides_no_changed_flag_then_nor_later(site: Site) -> None:
