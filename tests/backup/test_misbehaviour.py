@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from backup import AccountReport, SourceAccount
 from imap.model import Login
 from tests.backup.site import Site, only
+from tests.faults import Fault, FaultyStore
 from tests.imap.scripted import HANG_UP, PASSWORD, SILENCE, Reply, Script, body, scripted, uids_of
 from vault import slots
 from vault.clock import Quiet
+from vault.errors import StoreUnavailable
 
 LIST = b'* LIST () "/" INBOX\r\n'
 STATUS = b"* STATUS INBOX (MESSAGES %d UIDNEXT %d UIDVALIDITY 7 HIGHESTMODSEQ %d)\r\nTAG OK\r\n"
@@ -163,16 +166,37 @@ class StopAtOnce(Quiet):
         self.stop.set()
 
 
-def test_what_a_run_noticed_that_was_cut_short_is_told_by_the_next_to_come_to_its_end(site: Site) -> None:
+class DeadAfterCheckpoint(Fault):
+    """Nothing can be written once a snapshot was."""
+
+    written = False
+
+    def before(self, call: str, name: str) -> None:
+        if call == "put" and self.written:
+            raise StoreUnavailable("the store does not answer")
+        self.written = self.written or (call == "put" and name.startswith("snapshots/"))
+
+
+def cut_short_by_a_stop(site: Site, account: SourceAccount) -> None:
+    stopping = StopAtOnce()
+    assert site.backup(account, progress=stopping, stop=stopping.stop).status == "interrupted"
+
+
+def cut_short_by_a_crash(site: Site, account: SourceAccount) -> None:
+    with pytest.raises(StoreUnavailable):
+        site.backup(account, store=FaultyStore(site.store, DeadAfterCheckpoint()))
+
+
+@pytest.mark.parametrize("cut_short", [cut_short_by_a_stop, cut_short_by_a_crash])
+def test_what_a_run_noticed_that_was_cut_short_is_told_by_the_next_to_come_to_its_end(
+    site: Site, cut_short: Callable[[Site, SourceAccount], None]
+) -> None:
     assert backed_up(site, account_of(b"INBOX", b"Archive", b"Sent", b"Work")).messages == 20
-    fewer = account_of(b"INBOX", b"New")
-    for _ in range(2):
-        stopping = StopAtOnce()
-        with scripted(Script(fewer)) as server:
-            source = SourceAccount("anna", server.endpoint(), Login(lambda: PASSWORD))
-            report = only(site.backup(source, progress=stopping, stop=stopping.stop))
-        assert (report.status, report.messages) == ("interrupted", 5)
-        assert report.alarms[0] == "3 mailboxes with 15 messages are no longer listed"
+    site.options = replace(site.options, checkpoint_packs=0, connections=1)
+    for fresh in (b"New", b"Newer"):
+        with scripted(Script(account_of(b"INBOX", fresh))) as server:
+            cut_short(site, SourceAccount("anna", server.endpoint(), Login(lambda: PASSWORD)))
+        assert site.snapshot("anna").status == "partial"
     told = backed_up(site, account_of(b"INBOX"))
     assert (told.status, told.messages) == ("complete", 5)
     assert told.alarms == (
