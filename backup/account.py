@@ -13,7 +13,7 @@ from backup.draft import MailboxDraft, bare_mailbox, moved_mailbox, with_belongi
 from backup.links import Links, numbering
 from backup.model import AccountReport, BackupOptions, Outcome, SourceAccount
 from backup.patience import Interrupted, PatientSession
-from backup.plan import CUT_SHORT, MailboxPlan, SyncPlan, count_alarm, cut_short, plan_connections, plan_sync
+from backup.plan import MailboxPlan, SyncPlan, count_alarm, plan_connections, plan_sync, untold
 from backup.scripts import ScriptReader
 from backup.sync import Reading, Tally, WindowReader, open_mailbox
 from backup.windows import Work, isolate, read_mailboxes
@@ -64,6 +64,7 @@ class AccountRun:
         self._sessions: list[PatientSession] = []
         self._previous: Snapshot | None = None
         self._held_before = 0
+        self._untold: tuple[str, ...] = ()
         self._tree: Tree | None = None
         self._distrusted: set[str] = set()
         self._hollow = False
@@ -142,13 +143,18 @@ class AccountRun:
         found = self._vault.newest(self._vault.ring.account_id(self.source.account))
         if found:
             self._previous = found.snapshot
-            self._held_before = self._last_count(found.snapshot)
+            self._recall(found.snapshot)
             self._tree = None if self._distrusted else self._whole_tree(found)
 
-    def _last_count(self, newest: Snapshot) -> int:
-        """Return how many messages the account held when a run last came to its end."""
-        shots = self._vault.snapshots(self.source.account) if cut_short(newest) else [newest]
-        return next((shot.messages for shot in reversed(shots) if not cut_short(shot)), 0)
+    def _recall(self, newest: Snapshot) -> None:
+        """Take up what runs noticed that did not come to their end, and compare with what stood before them."""
+        self._held_before = newest.messages
+        if newest.alarms or newest.status != "complete":
+            shots = self._vault.snapshots(self.source.account)
+            late = untold(shots, self._vault.last_named(newest.account_id))
+            told = shots[: len(shots) - len(late)]
+            self._untold = tuple(alarm for shot in late for alarm in shot.alarms)
+            self._held_before = told[-1].messages if told else 0
 
     def _whole_tree(self, found: Standing) -> Tree | None:
         """Return a snapshot's tree; None where its mail is not all there, so that all is read and written anew."""
@@ -274,7 +280,7 @@ class AccountRun:
         with self._lock:
             drafts, failures = list(self._drafts.values()), list(self._failures)
             waiting = [
-                Failure(plan.listed.name, None, CUT_SHORT)
+                Failure(plan.listed.name, None, "the run ended before this mailbox was read")
                 for plan in self._plan.mailboxes
                 if plan.action in ("read all", "catch up") and plan.listed.raw not in self._drafts
             ]
@@ -303,11 +309,12 @@ class AccountRun:
         return None if self._stands(draft) else draft
 
     def _alarms(self, messages: int) -> tuple[str, ...]:
-        earlier = self._previous.alarms if self._previous and cut_short(self._previous) else ()
-        shrunk = count_alarm(self._held_before, messages) if self._ended else None
+        with self._lock:
+            unread = sum(draft.unread for draft in self._drafts.values())
+        shrunk = count_alarm(self._held_before, messages + unread) if self._ended else None
         damaged = (f"{name} is damaged; the account was read again from the start" for name in self._distrusted)
         hollow = ("the store lost mail of this account; all of it was read again",) if self._hollow else ()
-        found = (*earlier, *damaged, *hollow, *self._notes, *self._plan.alarms, *([shrunk] if shrunk else ()))
+        found = (*self._untold, *damaged, *hollow, *self._notes, *self._plan.alarms, *([shrunk] if shrunk else ()))
         return tuple(dict.fromkeys(found))
 
     def _stands(self, draft: SnapshotDraft) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from backup.plan import CUT_SHORT, MailboxPlan, adds_up
+from backup.plan import MailboxPlan, adds_up
 from imap.belongings import Belongings
 from imap.model import ListedMailbox, Opened
 from vault.filler import Filler
@@ -142,6 +142,14 @@ class MailboxDraft:
             return [leaf.blob for leaf in self._rows.leaves]
 
     @property
+    def unread(self) -> int:
+        """How many messages that the last snapshot knew may still come, where all is being read again."""
+        before = self.plan.before
+        with self._lock:
+            to_come = self._opened is not None and self._windows_left and self.plan.action == "read all"
+        return max(0, before.messages - self.messages) if before and to_come else 0
+
+    @property
     def messages(self) -> int:
         """How many messages the draft holds."""
         with self._lock:
@@ -165,7 +173,7 @@ class MailboxDraft:
             if self._problem:
                 return [*found, Failure(name, None, self._problem)]
             if self._opened is None or self._windows_left:
-                return [*found, Failure(name, None, f"{CUT_SHORT} to its end")]
+                return [*found, Failure(name, None, "the run ended before this mailbox was read to its end")]
             exists = self._opened.exists
             if not adds_up(exists, self.messages, len(self._failed), self._gone_meanwhile):
                 got = f"{self.messages} kept and {len(self._failed)} failed"

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from imap.model import ListedMailbox, MailboxStatus, NamespaceKind, Opened
+from vault.ids import SnapshotId
 from vault.model import Mailbox, Snapshot, Tree
 
 Action = Literal["keep", "name only", "read all", "catch up", "unreadable"]
@@ -187,14 +188,13 @@ def adds_up(exists: int, kept: int, failed: int, gone_meanwhile: int) -> bool:
     return exists - gone_meanwhile <= kept + failed <= exists
 
 
-CUT_SHORT = "the run ended before this mailbox was read"
+def untold(shots: Sequence[Snapshot], named: SnapshotId | None) -> Sequence[Snapshot]:
+    """Return which of an account's snapshots, oldest first, came after the one that a whole run's record names.
 
-
-def cut_short(snapshot: Snapshot) -> bool:
-    """Say whether a snapshot's run may have ended before anybody was told what it noticed."""
-    if snapshot.status != "partial":
-        return False
-    return not snapshot.failures or any(failure.reason.startswith(CUT_SHORT) for failure in snapshot.failures)
+    Their runs were stopped or died: what they noticed may have been told to nobody.
+    """
+    told = [n for n, shot in enumerate(shots) if named and (shot.id == named or shot.id[:16] < named[:16])]
+    return shots[max(told, default=-1) + 1 :]
 
 
 def count_alarm(before: int, now: int) -> str | None:

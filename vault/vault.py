@@ -82,6 +82,9 @@ class Vault:
         self._refreshes = 0
         self._in_vain = 0
         self._refreshing = threading.RLock()
+        self._naming = threading.Lock()
+        self._named: dict[AccountId, SnapshotId | None] = {}
+        self._older_runs: Iterator[RunRecord] | None = None
 
     @property
     def vault_id(self) -> str:
@@ -98,6 +101,8 @@ class Vault:
         with self._refreshing:
             # Counted as it begins: what is published meanwhile it may have overlooked.
             self._refreshes += 1
+            with self._naming:
+                self._named, self._older_runs = {}, None
             damage = self.index.refresh(self.store, self.ring)
             self.unreadable.update((ObjectName(d.object_name), d) for d in damage)
             return damage
@@ -272,6 +277,19 @@ class Vault:
         run = open_run(self.ring, name, self.store.get(name))
         self.index.remember(name, msgspec.json.encode(run))
         return run
+
+    def last_named(self, account: AccountId) -> SnapshotId | None:
+        """Return the snapshot that stood for an account after the last run that read it to its end, or None.
+
+        Records are read once for all accounts, and no more of them than needed, until the next `refresh`.
+        """
+        with self._naming:
+            self._older_runs = self._older_runs or self.runs()
+            while account not in self._named and (run := next(self._older_runs, None)):
+                for one in run.accounts:
+                    if one.status in ("complete", "partial"):
+                        self._named.setdefault(one.account, one.snapshot)
+            return self._named.get(account)
 
     def confirmed(self) -> dict[SnapshotId, str]:
         """Return for each snapshot that a later run found still standing the time it was last confirmed."""
