@@ -55,7 +55,7 @@ class _NotPublished(Exception):
 
 
 class _HandFiller(Filler):
-    """Fills packs that the process which started us publishes."""
+    """Fills packs; the process which started us publishes them, and puts what fills none."""
 
     def __init__(
         self, calls: Calls, vault: Vault, store: LentStore, outset: Outset, **gone: frozenset[ObjectName]

@@ -1,9 +1,9 @@
 """Processes that read accounts for one job: one interpreter keeps little more than one processor busy.
 
 Each hand reads some of the accounts and fills packs of its own. What it wants of the store it has from this process,
-which publishes what all of them made durable and writes snapshots. It gives a hand a login's secret as a connection is
-made, and of keys only those that a backup needs. A hand that dies ends the job: what others have stored may rely on
-what it had taken on itself.
+which puts what fills no pack into shared ones, publishes all of it and writes snapshots. It gives a hand a login's
+secret as a connection is made, and of keys only those that a backup needs. A hand that dies ends the job: what others
+have stored may rely on what it had taken on itself.
 """
 
 from __future__ import annotations
@@ -153,9 +153,9 @@ class _Hand:
     @contextmanager
     def settled(self) -> Iterator[Settled]:
         """Have it make durable or hand over what it was given, and add nothing more until an index names that."""
-        settled: Settled = self.calls.ask("settle")
+        settled: list[Settled] = [self.calls.ask("settle")]
         try:
-            yield settled
+            yield settled.pop()  # which is large, and kept nowhere else
         except BaseException:
             self.calls.ask("give up")
             raise

@@ -18,7 +18,7 @@ from imap.source import SourceSession
 from vault.clock import Progress
 from vault.filler import Filler
 from vault.model import Flags, MessageRow
-from vault.waiting import Share
+from vault.waiting import Share, Stretch
 
 _TRIES = 3
 _LOOK_SECONDS = 0.2
@@ -157,7 +157,7 @@ class WindowReader:
         self._first = 0
         self._breaks = 0
         self._on_progress: Callable[[], None] = lambda: None
-        self._share = reading.tally.share.part()
+        self._stretch = Stretch(reading.tally.share)
 
     @cached_property
     def _left(self) -> dict[int, None]:
@@ -267,7 +267,7 @@ class WindowReader:
 
     def _store(self, fact: Facts, octets: bytes) -> None:
         reading = self._reading
-        added = reading.writer.add_message(octets, self._share)
+        added = reading.writer.add_message(octets, self._stretch)
         row = MessageRow(fact.uid, added.blob, len(octets), fact.internaldate, fact.server_id)
         reading.tally.known += added.known
         reading.tally.new += not added.known

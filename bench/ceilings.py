@@ -26,7 +26,7 @@ from vault.keyring import init_vault
 from vault.slots import Passphrase
 from vault.stores.local import LocalStore
 from vault.vault import open_vault
-from vault.waiting import Share
+from vault.waiting import Stretch
 from vault.writer import VaultWriter
 
 Json = dict[str, Any]
@@ -103,7 +103,7 @@ def prepare(spec: Json) -> None:
     taking = threading.Lock()
 
     def work() -> None:
-        share = Share()
+        stretch = Stretch()
         while True:
             with taking:
                 box = next(boxes, None)
@@ -112,7 +112,7 @@ def prepare(spec: Json) -> None:
             with Path(box["file"]).open("rb") as file:
                 for start, size in box["mails"]:
                     file.seek(start)
-                    writer.add_message(file.read(size), share)
+                    writer.add_message(file.read(size), stretch)
 
     _all([work] * (os.cpu_count() or 2), os.cpu_count() or 2)
     writer.flush()

@@ -95,10 +95,9 @@ class Calls:
 
     def _do(self, number: int, what: str, arguments: tuple[Any, ...]) -> None:
         try:
-            said: tuple[str, object] = ("answer", self._doing[what](*arguments))
+            self._send(number, "answer", self._doing[what](*arguments))
         except Exception as error:  # noqa: BLE001 raised again where it was asked for
-            said = ("error", _portable(error))
-        self._send(number, *said)
+            self._send(number, "error", _portable(error))
 
     def _send(self, number: int, what: str, said: object) -> None:
         with self._lock, suppress(OSError):  # whoever listens will see that the other end is gone

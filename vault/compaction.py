@@ -79,7 +79,7 @@ class Compaction:
                     yield SealedBlock(block, octets, sessions[block.session]), entry.id
 
     def _write_pack(self, group: Sequence[tuple[SealedBlock, PackId]]) -> None:
-        entry = self._put(*pack_of(self._ring.vault_id, self._ring.meta_key, (sealed for sealed, _ in group)))
+        entry = self._put(*pack_of(self._ring, (sealed for sealed, _ in group)))
         moved = {blob for sealed, _ in group for blob, _ in sealed.block.blobs}
         for source in {pack for _, pack in group}:
             self._tell(entry.id, {m: p for m, p in self._live.pieces_in(source).items() if m in moved})

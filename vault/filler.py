@@ -22,7 +22,7 @@ from vault.recipe import PLAIN, Part, Stored, encode_recipe, split
 from vault.stores.base import WriteStore
 from vault.uses import learn_uses
 from vault.vault import Vault
-from vault.waiting import Share, StoredBlob
+from vault.waiting import StoredBlob, Stretch
 
 if TYPE_CHECKING:
     from vault.claims import Claims  # multiprocessing takes a while to import
@@ -89,23 +89,23 @@ class Filler(ABC):
     def flush(self) -> None:
         """Make all that was added durable, and have an index name it."""
 
-    def add_message(self, octets: bytes, share: Share) -> Added:
-        """Keep a message; `share` is told how many stored octets it costs. Raises StoreError of an earlier upload."""
+    def add_message(self, octets: bytes, stretch: Stretch) -> Added:
+        """Keep a message, whose account counts the stored octets it costs. Raises StoreError of an earlier upload."""
         blob = self._ring.blob_id(b"message", octets)
         # What one account calls known another must have finished adding before a flush.
         with self._gate.shared():
             known = not self._claim_mail(blob)
             try:
                 if known:
-                    self._add_lost_pieces(octets, share)
+                    self._add_lost_pieces(octets, stretch)
                 else:
-                    self._add_new(blob, octets, share)
+                    self._add_new(blob, octets, stretch)
             except BaseException as failure:
                 self._packer.fail(failure)  # others may rely on what we have claimed
                 raise
             return Added(blob, known)
 
-    def _add_new(self, blob: BlobId, octets: bytes, share: Share) -> None:
+    def _add_new(self, blob: BlobId, octets: bytes, stretch: Stretch) -> None:
         literals: list[bytes] = []
         parts: list[Stored] = []
         for part in split(octets):
@@ -113,24 +113,24 @@ class Filler(ABC):
                 literals.append(part)
                 parts.append(Stored(part, None, 0, b""))
             else:
-                parts.append(Stored(b"", self._add_piece(part, share), part.width, part.eol))
+                parts.append(Stored(b"", self._add_piece(part, stretch), part.width, part.eol))
         pieces = tuple(p.blob for p in parts if p.blob is not None)
         stored = encode_recipe(parts) if pieces else PLAIN + octets
         if pieces:
             with self._lock:
                 self._uses[blob] = pieces
-        self._packer.add(StoredBlob(blob, stored, share, describe(blob, literals)))
+        self._packer.add(StoredBlob(blob, stored, stretch, describe(blob, literals)))
 
-    def _add_lost_pieces(self, octets: bytes, share: Share) -> None:
+    def _add_lost_pieces(self, octets: bytes, stretch: Stretch) -> None:
         """Write anew what a recipe that is still there would look for in vain: it may have outlived its pieces."""
         for part in split(octets):
             if isinstance(part, Part):
-                self._add_piece(part, share)
+                self._add_piece(part, stretch)
 
-    def _add_piece(self, part: Part, share: Share) -> BlobId:
+    def _add_piece(self, part: Part, stretch: Stretch) -> BlobId:
         blob = self._ring.blob_id(b"piece", part.content)
         if self._claim_mail(blob):
-            self._packer.add(StoredBlob(blob, PLAIN + part.content, share, None))
+            self._packer.add(StoredBlob(blob, PLAIN + part.content, stretch, None))
         return blob
 
     def add_meta(self, content: bytes) -> BlobId:

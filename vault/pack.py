@@ -16,7 +16,7 @@ import msgspec
 from vault.columns import ColumnError, ColumnReader, ColumnWriter
 from vault.errors import Damage
 from vault.ids import BlobId, ObjectName, PackId, SessionId
-from vault.keys import SealedSession
+from vault.keys import KeyRing, SealedSession
 from vault.seal import (
     HEADER_SIZE,
     TAG_SIZE,
@@ -154,7 +154,7 @@ def decode_sessions(columns: ColumnReader) -> list[SealedSession]:
     return [SealedSession(SessionId(i), k, s) for i, k, s in zip(ids, keys, sealed, strict=True)]
 
 
-def pack_of(vault_id: bytes, meta_key: bytes, sealed: Iterable[SealedBlock]) -> tuple[bytes, Directory]:
+def pack_of(ring: KeyRing, sealed: Iterable[SealedBlock]) -> tuple[bytes, Directory]:
     """Return a content pack that holds these blocks, wherever they lay before, and its directory."""
     blocks, body, sessions, offset = list[Block](), list[bytes](), dict[SessionId, SealedSession](), HEADER_SIZE
     for block, octets, session in sealed:
@@ -163,7 +163,7 @@ def pack_of(vault_id: bytes, meta_key: bytes, sealed: Iterable[SealedBlock]) -> 
         offset += len(octets)
         sessions[session.id] = session
     directory = Directory("P", tuple(blocks), tuple(sessions.values()))
-    return finish_pack(vault_id, meta_key, new_header("P"), directory, body), directory
+    return finish_pack(ring.vault_id, ring.meta_key, new_header("P"), directory, body), directory
 
 
 def finish_pack(vault_id: bytes, meta_key: bytes, header: Header, directory: Directory, body: list[bytes]) -> bytes:

@@ -153,7 +153,7 @@ class Packer:
             sealed = self._key.seal(counter, plain, level)
             _verify(self._ring, self._key.open(counter, sealed, "a new block"), group)
             for blob in group:
-                blob.share.add(len(sealed) * len(blob.stored) // size)
+                blob.stretch.account.add(len(sealed) * len(blob.stored) // size)
             full = self._append(counter, sealed, size, group)
             if full:
                 self._send(full)

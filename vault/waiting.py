@@ -17,25 +17,23 @@ _BLOCKS_WAITING, _ALL_BLOCKS_WAITING = 2, 8
 
 
 class Share:
-    """Counts the stored octets that messages cost, each block's shared by size: an account's, or those of a part of it.
+    """Counts the stored octets that one account's messages cost, each block's shared by size."""
 
-    Messages of one part are likely to be wanted together: a mailbox's, in order.
-    """
-
-    def __init__(self, account: Share | None = None) -> None:
-        self.account = account or self
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self.octets = 0
 
-    def part(self) -> Share:
-        """Return the share of a part, which counts here."""
-        return Share(self)
-
     def add(self, octets: int) -> None:
         """Count some more."""
-        account = self.account
-        with account._lock:  # noqa: SLF001 another of our own
-            account.octets += octets
+        with self._lock:
+            self.octets += octets
+
+
+class Stretch:
+    """Messages of one account that are likely to be wanted together: those of one mailbox that come in a row."""
+
+    def __init__(self, account: Share | None = None) -> None:
+        self.account = account or Share()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class StoredBlob:
 
     id: BlobId
     stored: bytes
-    share: Share
+    stretch: Stretch
     entry: RawEntry | None
     digest: bytes = field(init=False)
 
@@ -62,7 +60,7 @@ class _Kin(NamedTuple):
 
 
 class _Lot:
-    """Blobs of one part of an account, in order."""
+    """Blobs of one stretch, or an account's pieces, in order."""
 
     def __init__(self) -> None:
         self.blobs: list[StoredBlob] = []
@@ -70,27 +68,27 @@ class _Lot:
 
 
 class Waiting:
-    """Small blobs waiting for company in a block: that of their part, else of their account, else of others.
+    """Small blobs waiting for company in a block: that of their stretch, else of their account, else of others.
 
-    Who restores a mailbox then opens each block once, and reads little of others' mail; and like lies beside like.
+    Who restores a mailbox then opens few blocks, and reads little of others' mail; and like lies beside like.
     Pieces lie apart: they are wanted with mail of other mailboxes and accounts too.
     """
 
     def __init__(self, block: int) -> None:
         self._block = block
-        self._lots: dict[_Kin, dict[Share, _Lot]] = {}
+        self._lots: dict[_Kin, dict[Stretch | Share, _Lot]] = {}
         self._octets: Counter[_Kin] = Counter()
 
     def add(self, blob: StoredBlob) -> list[StoredBlob]:
         """Take a blob; return what is enough for a block now, if anything is."""
-        kin = _Kin(blob.share.account, blob.entry is not None)
-        part = blob.share if kin.messages else kin.account
-        lot = self._lots.setdefault(kin, {}).setdefault(part, _Lot())
+        kin = _Kin(blob.stretch.account, blob.entry is not None)
+        key = blob.stretch if kin.messages else kin.account
+        lot = self._lots.setdefault(kin, {}).setdefault(key, _Lot())
         lot.blobs.append(blob)
         lot.octets += len(blob.stored)
         self._octets[kin] += len(blob.stored)
         if lot.octets >= self._block:
-            return self._take(kin, part)
+            return self._take(kin, key)
         if self._octets[kin] >= _BLOCKS_WAITING * self._block:
             return self._oldest(kin, self._block)
         return self.gather() if self._octets.total() >= _ALL_BLOCKS_WAITING * self._block else []
@@ -106,15 +104,15 @@ class Waiting:
         return group
 
     def _oldest(self, kin: _Kin, enough: int) -> list[StoredBlob]:
-        """Return the parts that began first, of as many as that takes."""
+        """Return the lots that began first, until they make `enough` octets."""
         group: list[StoredBlob] = []
         before = self._octets[kin]
         while kin in self._lots and before - self._octets[kin] < enough:
             group += self._take(kin, next(iter(self._lots[kin])))
         return group
 
-    def _take(self, kin: _Kin, part: Share) -> list[StoredBlob]:
-        lot = self._lots[kin].pop(part)
+    def _take(self, kin: _Kin, key: Stretch | Share) -> list[StoredBlob]:
+        lot = self._lots[kin].pop(key)
         self._octets[kin] -= lot.octets
         if not self._lots[kin]:
             del self._lots[kin], self._octets[kin]

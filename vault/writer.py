@@ -94,7 +94,7 @@ class VaultWriter(Filler):
         self.condemned = graves.condemned.keys()
         """Packs and meta objects that a prune has condemned."""
         self.beside: list[Beside] = []
-        """Who else fills the vault: what they have made durable is published with what we have."""
+        """Who else fills the vault: what they have made durable, or hand over, is published with what we have."""
         self._clock = clock
         self._tool = tool
         self._flushing = threading.Lock()
@@ -135,23 +135,19 @@ class VaultWriter(Filler):
     def _put_all(self, settled: Sequence[Settled]) -> list[PackEntry]:
         """Put what all have left over into as few objects as if one had; return these and the packs already there."""
         packs = [pack for one in settled for pack in one.packs]
-        shared = _in_company([one.rest for one in settled], self._limits.pack)
-        packs += [self._put(*pack_of(self._ring.vault_id, self._ring.meta_key, blocks)) for blocks in shared]
+        packs += [self._put(*pack_of(self._ring, blocks)) for blocks in _in_company(settled, self._limits.pack)]
         meta = {blob: stored for one in settled for blob, stored in one.meta.items()}
+        if not (packs or meta):
+            return []
+        ids = [pack.id for pack in packs]
         uses = {message: pieces for one in settled for message, pieces in one.uses.items()}
-        told = encode_uses([pack.id for pack in packs], uses) if packs else b""
-        return [*packs, self._put_meta(meta, packs, uses, told)] if meta or told else packs
-
-    def _put_meta(
-        self, meta: dict[BlobId, bytes], packs: Sequence[PackEntry], uses: dict[BlobId, tuple[BlobId, ...]], told: bytes
-    ) -> PackEntry:
-        data, directory = meta_object(self._ring, meta, told)
+        data, directory = meta_object(self._ring, meta, encode_uses(ids, uses) if packs else b"")
         entry = self._put(data, directory)
         kept = ((b.offset, data[b.offset : b.offset + b.stored]) for b in directory.blocks if b.blobs)
         self._vault.index.keep_blocks(entry.name, kept)
-        if told:
-            self._vault.index.learn_uses(entry.name, [pack.id for pack in packs], uses)
-        return entry
+        if packs:
+            self._vault.index.learn_uses(entry.name, ids, uses)
+        return [*packs, entry]
 
     def _put(self, data: bytes, directory: Directory) -> PackEntry:
         entry = pack_entry(data, directory)
@@ -242,11 +238,14 @@ class VaultWriter(Filler):
         write_run(self._store, self._ring, record)
 
 
-def _in_company(rests: Iterable[list[SealedBlock]], pack: int) -> Iterator[list[SealedBlock]]:
-    """Put rests together that make a pack; each stays whole, since its last block is the catalogue of the others."""
+def _in_company(settled: Iterable[Settled], pack: int) -> Iterator[list[SealedBlock]]:
+    """Put rests together that make a pack, or somewhat more.
+
+    Each stays whole, since its last block is the catalogue of the others.
+    """
     group: list[SealedBlock] = []
-    for rest in rests:
-        group += rest
+    for one in settled:
+        group += one.rest
         if sum(len(sealed.octets) for sealed in group) >= pack:
             yield group
             group = []

@@ -26,7 +26,7 @@ from vault.slots import KeyFile, Passphrase
 from vault.stores.base import FullStore, WriteStore
 from vault.table import flag_table, message_table
 from vault.vault import Vault, open_vault
-from vault.waiting import Share
+from vault.waiting import Stretch
 from vault.writer import SnapshotDraft, VaultWriter
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -160,7 +160,7 @@ def draft_of(
     flags = flag_table(writer.read_meta, before.flags if before else None)
     known = {row.uid: row for row in rows.rows()}
     new = [
-        MessageRow(uid, writer.add_message(octets, Share()).blob, len(octets), DATE)
+        MessageRow(uid, writer.add_message(octets, Stretch()).blob, len(octets), DATE)
         for uid, octets in mails.items()
         if uid not in known
     ]

@@ -20,7 +20,7 @@ from vault.model import Mailbox, MessageRow, Tree
 from vault.slots import Passphrase
 from vault.table import flag_table, message_table
 from vault.vault import Vault, open_vault
-from vault.waiting import Share
+from vault.waiting import Stretch
 from vault.writer import SnapshotDraft, VaultWriter
 
 DATE = "21-Nov-1997 09:55:06 -0600"
@@ -40,7 +40,7 @@ class Odd:
 
     def write(self, spoil: Spoil, mail: bytes = b"Subject: x\r\n\r\n") -> None:
         writer = VaultWriter(self.open(), self.store, clock=SystemClock())
-        blob = writer.add_message(mail, Share()).blob
+        blob = writer.add_message(mail, Stretch()).blob
         rows, flags = message_table(writer.read_meta, None), flag_table(writer.read_meta, None)
         rows.update([MessageRow(1, blob, 14, DATE)], [], writer.add_meta)
         flags.update([(1, ())], [], writer.add_meta)

@@ -22,7 +22,7 @@ from vault.slots import Passphrase
 from vault.stores.local import LocalStore
 from vault.table import flag_table, message_table
 from vault.vault import Vault, open_vault
-from vault.waiting import Share
+from vault.waiting import Stretch
 from vault.writer import SnapshotDraft, VaultWriter
 
 MAIL = b"Message-ID: <1@example.test>\r\n\r\nTwice.\r\n"
@@ -53,7 +53,7 @@ class Racing:
 
 
 def fill(writer: VaultWriter) -> BlobId:
-    blob = writer.add_message(MAIL, Share()).blob
+    blob = writer.add_message(MAIL, Stretch()).blob
     rows, flags = message_table(writer.read_meta, None), flag_table(writer.read_meta, None)
     rows.update([MessageRow(7, blob, len(MAIL), "21-Nov-1997 09:55:06 -0600")], [], writer.add_meta)
     flags.update([(7, ("\\Seen",))], [], writer.add_meta)
@@ -96,7 +96,7 @@ def test_a_key_older_than_the_mail_finds_no_damage_where_there_is_none(tmp_path:
     site = Racing(tmp_path)
     rotate(site.store, Passphrase(site.passphrase), new_secret())
     writer = VaultWriter(site.open(), site.store, clock=SystemClock())
-    writer.add_message(MAIL + b"Thrice.\r\n", Share())
+    writer.add_message(MAIL + b"Thrice.\r\n", Stretch())
     writer.flush()
     writer.close()
     report = check_vault(site.open(), read=True)
@@ -109,7 +109,7 @@ def test_many_threads_that_open_a_vault_together_all_wait_for_its_index() -> Non
     store, secret = MemoryStore(), Passphrase(new_secret())
     init_vault(store, secret.text)
     writer = VaultWriter(open_vault(store, secret), store, clock=SystemClock())
-    blobs = [writer.add_message(plain_mail(n), Share()).blob for n in range(8)]
+    blobs = [writer.add_message(plain_mail(n), Stretch()).blob for n in range(8)]
     writer.flush()
     writer.close()
     for _ in range(5):

@@ -25,7 +25,7 @@ from vault.keyring import (
 )
 from vault.slots import KeyFile, Passphrase, RecoveryKey, Secret
 from vault.vault import open_vault
-from vault.waiting import Share
+from vault.waiting import Stretch
 from vault.writer import VaultWriter
 
 MAIL = b"From: a@b.invalid\r\n\r\nkept\r\n"
@@ -34,7 +34,7 @@ MAIL = b"From: a@b.invalid\r\n\r\nkept\r\n"
 def keep(store: MemoryStore, secret: Secret, mail: bytes = MAIL) -> BlobId:
     """Write one message with whatever key is at hand."""
     writer = VaultWriter(open_vault(store, secret), store, clock=SystemClock())
-    blob = writer.add_message(mail, Share()).blob
+    blob = writer.add_message(mail, Stretch()).blob
     writer.flush()
     writer.close()
     return blob

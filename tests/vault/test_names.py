@@ -23,7 +23,7 @@ from vault.records import new_name, open_run, open_snapshot
 from vault.slots import Passphrase
 from vault.stores.names import check_name
 from vault.vault import Vault, open_vault
-from vault.waiting import Share
+from vault.waiting import Stretch
 from vault.writer import SnapshotDraft, VaultWriter
 
 ACCOUNT = "anna.unmistakable@example.test"
@@ -53,7 +53,7 @@ def filled(watched: Watched) -> tuple[MemoryStore, Vault]:
     for job in range(2):
         writer = VaultWriter(vault, FaultyStore(store, watched), clock=SystemClock(), limits=TINY)
         for number in range(10):
-            writer.add_message(plain_mail(number, body=octets(500, 10 * job + number)), Share())
+            writer.add_message(plain_mail(number, body=octets(500, 10 * job + number)), Stretch())
         tree = writer.add_meta(b'{"mailboxes":[]} %d' % job)
         writer.flush()
         made = [

@@ -18,7 +18,7 @@ from vault.packer import Packer, PackLimits
 from vault.recipe import PLAIN, Stored, encode_recipe
 from vault.slots import KeyFile, Passphrase
 from vault.vault import open_vault
-from vault.waiting import Share, StoredBlob
+from vault.waiting import StoredBlob, Stretch
 from vault.writer import VaultWriter
 
 MAIL = mail_with(base64_lines(octets(3_000)))
@@ -26,7 +26,7 @@ MAIL = mail_with(base64_lines(octets(3_000)))
 
 def keep(store: MemoryStore, secret: Passphrase, mail: bytes) -> BlobId:
     writer = VaultWriter(open_vault(store, secret), store, clock=SystemClock())
-    blob = writer.add_message(mail, Share()).blob
+    blob = writer.add_message(mail, Stretch()).blob
     writer.flush()
     writer.close()
     return blob
@@ -41,10 +41,10 @@ def forge(store: MemoryStore, ring: KeyRing, **forged: tuple[BlobId, bytes]) -> 
     """Write blobs under ids that are not theirs, in a pack and an index that come before and after all others."""
     packer = Packer(store, ring, PackLimits())
     for blob, stored in forged.values():
-        packer.add(StoredBlob(blob, stored, Share(), None))
+        packer.add(StoredBlob(blob, stored, Stretch(), None))
     _, rest = packer.flush()
     packer.close()
-    data, directory = pack_of(ring.vault_id, ring.meta_key, rest)
+    data, directory = pack_of(ring, rest)
     entry = pack_entry(data, directory)
     store.put(entry.name, data)
     for time in ("20000101T000000Z", "29991231T235959Z"):

@@ -27,7 +27,7 @@ from vault.slots import Passphrase
 from vault.stores.local import LocalStore
 from vault.table import flag_table, message_table
 from vault.vault import open_vault
-from vault.waiting import Share
+from vault.waiting import Stretch
 from vault.writer import SnapshotDraft, VaultWriter
 
 
@@ -86,7 +86,7 @@ def kept(store: LocalStore, passphrase: str, mails: Sequence[tuple[bytes, str, F
         vault, store, clock=SystemClock(), limits=PackLimits(pack=60_000, block=3_000, alone=2_000, message_alone=2_000)
     )
     rows, flags = message_table(writer.read_meta, None), flag_table(writer.read_meta, None)
-    blobs = [writer.add_message(octets, Share()).blob for octets, _, _ in mails]
+    blobs = [writer.add_message(octets, Stretch()).blob for octets, _, _ in mails]
     rows.update(
         (MessageRow(n, blobs[n - 1], len(m), date) for n, (m, date, _) in enumerate(mails, 1)), (), writer.add_meta
     )

@@ -21,7 +21,7 @@ from vault.packer import PackLimits
 from vault.slots import Passphrase
 from vault.tombstones import GRACE
 from vault.vault import Vault, open_vault
-from vault.waiting import Share
+from vault.waiting import Share, Stretch
 from vault.writer import SnapshotDraft, VaultWriter
 
 TINY = PackLimits(pack=30_000, block=2_000, alone=1_500, message_alone=1_500, in_flight=10_000)
@@ -38,7 +38,7 @@ def test_every_mail_comes_back_whatever_borders_it_crosses(
     mails = [*MESSAGES.values(), b"", *(plain_mail(n) for n in range(300))]
     one = VaultWriter(vault, store, clock=SystemClock(), limits=TINY)
     with ThreadPoolExecutor(4) as pool:
-        blobs = list(pool.map(lambda mail: one.add_message(mail, Share()).blob, mails))
+        blobs = list(pool.map(lambda mail: one.add_message(mail, Stretch()).blob, mails))
     one.flush()
     one.close()
     again = open_vault(store, secret)
@@ -51,7 +51,7 @@ def test_every_mail_comes_back_whatever_borders_it_crosses(
 def test_equal_mail_and_equal_attachments_are_stored_once(store: MemoryStore, vault: Vault) -> None:
     attachment = base64_lines(octets(200_000))
     one = VaultWriter(vault, store, clock=SystemClock())
-    added = [one.add_message(mail_with(attachment, number=n % 3), Share()) for n in range(9)]
+    added = [one.add_message(mail_with(attachment, number=n % 3), Stretch()) for n in range(9)]
     one.flush()
     one.close()
     assert [a.known for a in added] == [False] * 3 + [True] * 6
@@ -72,7 +72,7 @@ def test_no_key_is_used_with_a_nonce_twice(store: MemoryStore, vault: Vault, mon
     for run in range(3):
         one = VaultWriter(vault, store, clock=SystemClock(), limits=TINY)
         for n in range(60):
-            one.add_message(plain_mail(100 * run + n), Share())
+            one.add_message(plain_mail(100 * run + n), Stretch())
             one.add_meta(octets(300, 1000 * run + n))
             if n % 20 == 0:
                 one.flush()
@@ -95,7 +95,7 @@ def test_a_block_that_was_built_wrong_is_never_sent(
     before = set(store.objects)
     one = VaultWriter(vault, store, clock=SystemClock())
     if module is packer:
-        one.add_message(plain_mail(1), Share())
+        one.add_message(plain_mail(1), Stretch())
     else:
         one.add_meta(b"page " * 100)
     with pytest.raises(Damage, match="just built"):
@@ -123,11 +123,11 @@ def test_an_upload_that_fails_is_fatal_and_nothing_names_what_is_not_there(secre
     one = VaultWriter(open_vault(store, secret), store, clock=SystemClock(), limits=TINY)
     mails = (mail_with(base64_lines(octets(5_000, n))) for n in range(500))
     with pytest.raises(StoreUnavailable):
-        deque((one.add_message(mail, Share()) for mail in mails), maxlen=0)
+        deque((one.add_message(mail, Stretch()) for mail in mails), maxlen=0)
     with pytest.raises(StoreUnavailable):
         one.flush()
     with pytest.raises(StoreUnavailable):
-        one.add_message(plain_mail(9_999), Share())
+        one.add_message(plain_mail(9_999), Stretch())
     one.close()
     assert not [name for name in store.objects if name.startswith(("index/", "snapshots/"))]
 
@@ -152,7 +152,7 @@ def test_after_a_flush_that_failed_nothing_is_published_though_the_store_is_well
 ) -> None:
     hiccup = HiccupStore(store.objects, kind)
     one = VaultWriter(open_vault(hiccup, secret), hiccup, clock=SystemClock())
-    one.add_message(plain_mail(1), Share())
+    one.add_message(plain_mail(1), Stretch())
     one.add_meta(b"{}")
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match="hiccups"):
@@ -171,8 +171,8 @@ def test_a_message_that_could_not_be_added_lets_nobody_rely_on_it(
     with monkeypatch.context() as short_of_memory:
         short_of_memory.setattr(filler, "describe", exhausted)
         with pytest.raises(MemoryError):
-            one.add_message(plain_mail(1), Share())
-    assert one.add_message(plain_mail(1), Share()).known
+            one.add_message(plain_mail(1), Stretch())
+    assert one.add_message(plain_mail(1), Stretch()).known
     with pytest.raises(MemoryError):
         one.flush()
     one.close()
@@ -250,9 +250,10 @@ def test_the_last_of_many_snapshots_tells_whether_the_run_dawdled(store: MemoryS
 
 def test_the_stored_octets_of_an_account_add_up(store: MemoryStore, vault: Vault) -> None:
     shares = [Share(), Share()]
+    stretches = [Stretch(share) for share in shares]
     one = VaultWriter(vault, store, clock=SystemClock())
     for n in range(200):
-        one.add_message(mail_with(base64_lines(octets(3_000, n)), number=n), shares[n % 2])
+        one.add_message(mail_with(base64_lines(octets(3_000, n)), number=n), stretches[n % 2])
     one.flush()
     one.close()
     packs = sum(len(data) for name, data in store.objects.items() if name.startswith("packs/"))
@@ -265,7 +266,7 @@ def test_a_pack_of_short_mails_ends_before_its_catalogue_fills_the_memory(
 ) -> None:
     mails = [plain_mail(n) for n in range(400)]
     one = VaultWriter(vault, store, clock=SystemClock(), limits=PackLimits(block=2_000, catalogue=20_000))
-    blobs = [one.add_message(mail, Share()).blob for mail in mails]
+    blobs = [one.add_message(mail, Stretch()).blob for mail in mails]
     one.flush()
     one.close()
     packs = [name for name in store.objects if name.startswith("packs/")]
@@ -275,9 +276,9 @@ def test_a_pack_of_short_mails_ends_before_its_catalogue_fills_the_memory(
 
 def test_a_mailbox_lies_in_as_few_blocks_as_may_be_and_attachments_in_others(store: MemoryStore, vault: Vault) -> None:
     accounts = [Share(), Share()]
-    mailboxes = [account.part() for account in accounts for _ in range(3)]
+    mailboxes = [Stretch(account) for account in accounts for _ in range(3)]
     one = VaultWriter(vault, store, clock=SystemClock(), limits=PackLimits(block=20_000))
-    mails: dict[Share, list[BlobId]] = {mailbox: [] for mailbox in mailboxes}
+    mails: dict[Stretch, list[BlobId]] = {mailbox: [] for mailbox in mailboxes}
     for n in range(50):
         for number, mailbox in enumerate(mailboxes):  # as they come over several connections
             mail = mail_with(base64_lines(octets(1_500, n // 3)), number=10 * n + number)

@@ -12,7 +12,7 @@ from tests.corpus import base64_lines, mail_with, octets, plain_mail
 from vault.model import Failure, Mailbox, MessageRow, Tree
 from vault.table import flag_table, message_table
 from vault.vault import Vault
-from vault.waiting import Share
+from vault.waiting import Stretch
 from vault.writer import SnapshotDraft, VaultWriter
 
 DATE = "21-Nov-1997 09:55:06 -0600"
@@ -101,7 +101,7 @@ def _write_mailbox(writer: VaultWriter, vault: Vault, job: Job, folder: Folder) 
     account = vault.ring.account_id(job.account)
     row_list = [
         MessageRow(
-            m.uid, writer.add_message(m.octets, Share()).blob, len(m.octets), m.internaldate,
+            m.uid, writer.add_message(m.octets, Stretch()).blob, len(m.octets), m.internaldate,
             vault.ring.server_id_hash(account, "X-GM-MSGID", m.server_id) if m.server_id else b"",
         )
         for m in folder.messages
