@@ -137,15 +137,16 @@ class VaultWriter(Filler):
         packs = [pack for one in settled for pack in one.packs]
         packs += [self._put(*pack_of(self._ring, blocks)) for blocks in _in_company(settled, self._limits.pack)]
         meta = {blob: stored for one in settled for blob, stored in one.meta.items()}
-        if not (packs or meta):
-            return []
         ids = [pack.id for pack in packs]
         uses = {message: pieces for one in settled for message, pieces in one.uses.items()}
-        data, directory = meta_object(self._ring, meta, encode_uses(ids, uses) if packs else b"")
+        told = encode_uses(ids, uses) if packs else b""
+        if not (meta or told):
+            return packs
+        data, directory = meta_object(self._ring, meta, told)
         entry = self._put(data, directory)
         kept = ((b.offset, data[b.offset : b.offset + b.stored]) for b in directory.blocks if b.blobs)
         self._vault.index.keep_blocks(entry.name, kept)
-        if packs:
+        if told:
             self._vault.index.learn_uses(entry.name, ids, uses)
         return [*packs, entry]
 

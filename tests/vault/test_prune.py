@@ -129,7 +129,7 @@ def test_a_mail_that_comes_back_after_its_attachment_was_pruned_is_whole() -> No
 def test_where_nothing_tells_what_attachments_mail_needs_all_content_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     archive = Archive()
     with monkeypatch.context() as silent:
-        silent.setattr("vault.filler.encode_uses", lambda *_: b"")
+        silent.setattr("vault.writer.encode_uses", lambda *_: b"")
         archive.backup({n: attached(n) for n in range(1, 4)})
         archive.backup({3: attached(3), 4: plain_mail(4)})
     archive.clock.pass_(days=3)
