@@ -309,13 +309,17 @@ class AccountRun:
         return None if self._stands(draft) else draft
 
     def _alarms(self, messages: int) -> tuple[str, ...]:
-        with self._lock:
-            unread = sum(draft.unread for draft in self._drafts.values())
-        shrunk = count_alarm(self._held_before, messages + unread) if self._ended else None
+        shrunk = count_alarm(self._held_before, messages + self._unread()) if self._ended else None
         damaged = (f"{name} is damaged; the account was read again from the start" for name in self._distrusted)
         hollow = ("the store lost mail of this account; all of it was read again",) if self._hollow else ()
         found = (*self._untold, *damaged, *hollow, *self._notes, *self._plan.alarms, *([shrunk] if shrunk else ()))
         return tuple(dict.fromkeys(found))
+
+    def _unread(self) -> int:
+        """Count what may still come of mailboxes that are being read again."""
+        with self._lock:
+            drafts = list(self._drafts.values())
+        return sum(draft.unread for draft in drafts)
 
     def _stands(self, draft: SnapshotDraft) -> bool:
         before = self._previous
