@@ -1,4 +1,4 @@
-"""An S3 server that answers everything with the same refusal."""
+"""HTTP servers on loopback that answer as a handler says; one answers everything as an S3 store that refuses."""
 
 from __future__ import annotations
 
