@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import get_origin
 
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-
-from restante.config import Config, live
-from restante.loading import inline, section_of, settings_of
+from restante.config import Config
+from restante.settings import Section, Setting, settings_of
+from restante.validation import inline
 
 WIDTH = 110
 
@@ -25,31 +22,30 @@ def example_config() -> str:
     return "\n".join([*head, *_section(Config, "")]).rstrip() + "\n"
 
 
-def _sentence(model: type[BaseModel]) -> str:
-    return " ".join((model.__doc__ or "").split())
+def _sentence(section: type[Section]) -> str:
+    return " ".join((section.__doc__ or "").split())
 
 
 def _comment(text: str, indent: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
 
 
-def _section(model: type[BaseModel], indent: str) -> Iterator[str]:
-    for name, field in settings_of(model).items():
-        yield from _setting(name, field, indent)
-        if model is Config:
+def _section(section: type[Section], indent: str) -> Iterator[str]:
+    for setting in settings_of(section).values():
+        yield from _setting(setting, indent)
+        if section is Config:
             yield ""
 
 
-def _setting(name: str, field: FieldInfo, indent: str) -> Iterator[str]:
-    on = field.is_required() or field.json_schema_extra is live
-    mark = indent if on else f"{indent}# "
-    yield from _comment((field.description or "") + _default(field), indent)
-    inner = section_of(field)
+def _setting(setting: Setting, indent: str) -> Iterator[str]:
+    mark = indent if setting.required or setting.words.extra["live"] else f"{indent}# "
+    yield from _comment(setting.words.description + _default(setting), indent)
+    inner, examples = setting.section, setting.words.examples
     if inner is None:
-        yield f"{mark}{name}: {inline(field.examples[0]) if field.examples else ''}"
+        yield f"{mark}{setting.name}: {inline(examples[0]) if examples else ''}"
         return
-    yield f"{mark}{name}:"
-    if get_origin(field.annotation) is list:
+    yield f"{mark}{setting.name}:"
+    if setting.items is not None:
         lines = list(_section(inner, ""))
         first = next(number for number, line in enumerate(lines) if not line.startswith("#"))
         for number, line in enumerate(lines):
@@ -58,7 +54,7 @@ def _setting(name: str, field: FieldInfo, indent: str) -> Iterator[str]:
         yield from (f"{mark}  {line}" for line in _section(inner, ""))
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required() or field.default is None or field.default == [] or isinstance(field.default, BaseModel):
+def _default(setting: Setting) -> str:
+    if setting.required or setting.default in (None, ()) or isinstance(setting.default, Section):
         return ""
-    return f" Default: {inline(field.default)}."
+    return f" Default: {inline(setting.default)}."

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from restante.config import Config
 from restante.contradictions import Loc, contradictions
 from restante.errors import ConfigFaults, Fault, UsageTrouble
+from restante.validation import Wrong, dotted, read_section
 
 PLACES = (Path("restante.yaml"), Path("/etc/restante/config.yaml"))
 DEEPEST = 100
-SECRET_WORDS = ("password", "passphrase", "secret", "token", "key")
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -75,11 +71,9 @@ def load_config(file: Path) -> Loaded:
     except RecursionError:
         fault = Fault(1, "", "something in it is nested too deeply, or within itself", "look for `[[[` and `*` aliases")
         raise ConfigFaults(str(file), [fault]) from None
-    config: Config | None = None
-    try:
-        config = Config.model_validate(raw if raw is not None else {})
-    except ValidationError as error:
-        faults += [_fault(node, detail) for detail in error.errors(include_url=False, include_input=False)]
+    wrong: list[Wrong] = []
+    config = read_section(Config, raw if raw is not None else {}, wrong)
+    faults += [Fault(_line(node, path), dotted(path), message, hint) for path, message, hint in wrong]
     if faults or config is None:
         raise ConfigFaults(str(file), sorted(set(faults)))
     return Loaded(config, file)
@@ -113,7 +107,7 @@ def _syntax_fault(error: yaml.YAMLError) -> Fault:
 
 def _contradictions(node: yaml.Node | None, raw: Any) -> Iterator[Fault]:
     for loc, message, hint in contradictions(raw):
-        yield Fault(_line(node, loc), _dotted(loc), f"{_dotted(loc)}: {message}", hint)
+        yield Fault(_line(node, loc), dotted(loc), f"{dotted(loc)}: {message}", hint)
 
 
 def _repeated_keys(node: yaml.Node | None, path: Loc = ()) -> Iterator[Fault]:
@@ -123,34 +117,13 @@ def _repeated_keys(node: yaml.Node | None, path: Loc = ()) -> Iterator[Fault]:
         for key, value in node.value:
             loc = (*path, key.value)
             if key.value in seen:
-                message = f"{_dotted(loc)} is set twice (first in line {seen[key.value]})"
-                yield Fault(key.start_mark.line + 1, _dotted(loc), message, "keep one of the two")
+                message = f"{dotted(loc)} is set twice (first in line {seen[key.value]})"
+                yield Fault(key.start_mark.line + 1, dotted(loc), message, "keep one of the two")
             seen[key.value] = key.start_mark.line + 1
             yield from _repeated_keys(value, loc)
     elif isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
             yield from _repeated_keys(item, (*path, number))
-
-
-def _fault(node: yaml.Node | None, detail: ErrorDetails) -> Fault:
-    loc = detail["loc"]
-    path, line = _dotted(loc), _line(node, loc)
-    match detail["type"]:
-        case "missing":
-            return Fault(line, path, f"{path} is missing", _how_to_set(loc))
-        case "extra_forbidden":
-            return Fault(line, path, f"{path} is not a setting", _nearest(loc))
-        case "restante":
-            context = detail.get("ctx", {})
-            return Fault(line, path, f"{path}: {context['message']}", context["hint"])
-        case _:
-            message = "should hold settings" if detail["type"] == "model_type" else detail["msg"]
-            message = message.replace("Input should", "should")
-            return Fault(line, path, f"{path or 'the file'}: {message}", _how_to_set(loc))
-
-
-def _dotted(loc: Loc) -> str:
-    return ".".join(str(step) for step in loc)
 
 
 def _line(node: yaml.Node | None, loc: Loc) -> int:
@@ -166,51 +139,3 @@ def _line(node: yaml.Node | None, loc: Loc) -> int:
             break
         line, node = found[0] + 1, found[1]
     return line
-
-
-def _model_at(loc: Loc) -> type[BaseModel]:
-    """Return the section that holds the last step of a path."""
-    model: type[BaseModel] = Config
-    for step in loc[:-1]:
-        field = settings_of(model).get(step) if isinstance(step, str) else None
-        inner = section_of(field) if field is not None else None
-        model = inner or model
-    return model
-
-
-def settings_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return a section's settings by what they are called in the file (`from` can be no name in Python)."""
-    return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
-def section_of(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the section that a setting holds (alone, optional, or in a list), or None for a plain value."""
-    candidates = (field.annotation, *get_args(field.annotation))
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-
-
-def _how_to_set(loc: Loc) -> str:
-    names = [step for step in loc if isinstance(step, str)]
-    field = settings_of(_model_at(loc)).get(names[-1]) if names else None
-    if field is None:
-        return "see `restante config example` for a configuration to start from"
-    example = f", e.g. `{names[-1]}: {inline(field.examples[0])}`" if field.examples else ""
-    return f"{(field.description or '').split('. ')[0].rstrip('.')}{example}"
-
-
-def inline(value: Any) -> str:
-    """Return a value as YAML on one line."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True)
-    return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _nearest(loc: Loc) -> str:
-    known = list(settings_of(_model_at(loc)))
-    wrong = str(loc[-1])
-    near = get_close_matches(wrong, known, n=1)
-    if wrong in SECRET_WORDS:
-        files = [name for name in known if name.endswith("_file")]
-        return (
-            f"secrets don't stand in the configuration: name the file that holds it with `{(files or ['key_file'])[0]}`"
-        )
-    return f"did you mean `{near[0]}`?" if near else f"settings here: {', '.join(known)}"

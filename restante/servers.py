@@ -46,7 +46,7 @@ def server_accounts(loaded: Loaded) -> list[ServerAccount]:
 def _accounts_of(loaded: Loaded, server: Server) -> Iterator[ServerAccount]:
     password = _password(loaded, server)
     for user in chosen_users(listed_users(loaded, server), server):
-        account = Account.model_construct(
+        account = Account(
             name=server.account.replace(USER, user), url=acting_for(server.url, user), exclude=server.exclude,
             only=server.only, namespaces=server.namespaces, sieve=server.sieve, bytes_per_day=server.bytes_per_day,
             rpo=server.rpo,

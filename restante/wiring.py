@@ -51,7 +51,7 @@ class Wiring:
     @property
     def limits(self) -> Limits:
         """How hard to work the mail servers."""
-        return self.loaded.config.limits if self.loaded is not None else Limits()  # type: ignore[call-arg]
+        return self.loaded.config.limits if self.loaded is not None else Limits()
 
     def backup_options(self, job: str | None = None) -> BackupOptions:
         """Return how a backup works; its run record will tell the job's name."""
@@ -118,9 +118,9 @@ class Wiring:
         return self.loaded.config.notify if self.loaded is not None and own else None
 
     @property
-    def replicas(self) -> list[Replica]:
+    def replicas(self) -> tuple[Replica, ...]:
         """The second sites of the configuration."""
-        return self.loaded.config.replicas if self.loaded is not None else []
+        return self.loaded.config.replicas if self.loaded is not None else ()
 
     def replica(self, place: str) -> FullStore:
         """Return the store of a second site, by its name in the configuration or by URL. Raises UsageTrouble."""
@@ -277,8 +277,8 @@ class Wiring:
             account.name,
             endpoint,
             login,
-            exclude=tuple(account.exclude),
-            only=tuple(account.only),
+            exclude=account.exclude,
+            only=account.only,
             namespaces=frozenset("" if kind == "personal" else kind for kind in account.namespaces),
             connections=connections,
             pace=pace,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import msgspec
 import typer
 
 from restante.config import Config
@@ -47,8 +51,17 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the configuration's JSON Schema, for editors."""
-    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
-    print_json(document)
+    document = msgspec.json.schema(Config, schema_hook=lambda _path: {"type": "string", "format": "path"})
+    sections = json.loads(json.dumps(document["$defs"]), object_hook=_as_written)
+    root = sections.pop("Config")
+    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": sections, **root})
+
+
+def _as_written(schema: dict[str, Any]) -> dict[str, Any]:
+    """Call text what has a pattern, whatever it is read as: a span of time is no duration of ISO 8601."""
+    if not isinstance(schema.get("pattern"), str):
+        return schema
+    return {key: value for key, value in schema.items() if key != "format"} | {"type": "string"}
 
 
 @app.command()

@@ -71,7 +71,16 @@ def test_faults_come_as_json_too(command: Command) -> None:
         ("vault:\n  url: file:///x\n  passphrase_env: A\n  key_file: b\n", 4, "both set"),
         ("vault:\n  url: s3://key:secret@bucket/x\n", 2, "credentials"),
         ("vault:\n  url: file:///x\njobs:\n  - name: nightly\n    accounts: ['nobody*']\n", 5, "matches no account"),
-        ("vault:\n  url: file:///x\nlimits:\n  connections: 99\n", 4, "less than or equal to 16"),
+        ("vault:\n  url: file:///x\nlimits:\n  connections: 99\n", 4, "should be a whole number <= 16"),
+        ("vault:\n  url: file:///x\nlimits:\n  connections: 0\n", 4, "should be a whole number >= 1"),
+        ("vault:\n  url: file:///x\nlimits:\n  connections: four\n", 4, "should be a whole number, not text"),
+        ("vault:\n  url: file:///x\nlimits:\n  connections: yes\n", 4, "should be a whole number, not true or false"),
+        ("vault:\n  url: file:///x\n  cache: 7\n", 3, "should be text, not a whole number"),
+        ("vault:\n  url: file:///x\naccounts: [alice]\n", 3, "accounts.0: should hold settings"),
+        ("- vault\n", 1, "the file: should hold settings"),
+        (ALICE + "    exclude: Junk\n", 6, "should be a list, not text"),
+        (ALICE + "    namespaces: []\n", 6, "should be a list of length >= 1"),
+        (ALICE + "    namespaces: [personal, nobody]\n", 6, "should be one of personal, other, shared"),
         (ALICE + "    password: x\n", 6, "not a setting"),
         (ALICE + "    oauth2: {}\n", 6, "token"),
         (JOB + "{every: soon}\n", 8, "span of time"),
@@ -143,6 +152,23 @@ def test_the_schema_names_every_setting_and_allows_no_other(command: Command) ->
     for section in (schema, *schema["$defs"].values()):
         assert section["additionalProperties"] is False
         assert all({"description", "$ref"} & set(setting) for setting in section["properties"].values())
+
+
+def test_the_schema_takes_as_text_what_is_read_as_a_span_a_size_or_a_share(command: Command) -> None:
+    sections = command.well("config", "schema").document["$defs"]
+    written = [("Job", "rpo"), ("Job", "sample"), ("Account", "bandwidth"), ("Account", "bytes_per_day")]
+    for section, name in written:
+        setting = sections[section]["properties"][name]
+        text, nothing = setting["anyOf"]
+        assert (text.keys(), text["type"], nothing) == ({"type", "pattern"}, "string", {"type": "null"})
+        assert re.search(text["pattern"], setting["examples"][0])
+
+
+@pytest.mark.parametrize("written", ["4", "'4'", "4.0"])
+def test_a_number_may_stand_in_quotes_as_templates_write_it(written: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"vault:\n  url: file:///x\nlimits:\n  connections: {written}\n")
+    assert load_config(file).config.limits.connections == 4
 
 
 def test_every_setting_commented_out_in_the_sample_is_valid_when_it_is_put_in(tmp_path: Path) -> None:

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from restante.config import Schedule
 from restante.schedule import cron_trigger, first_time, parse_span, trigger_of
+from restante.validation import read_section
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)  # a Monday
 HOUR = timedelta(hours=1)
 
 
 def schedule(**settings: str) -> Schedule:
-    return Schedule.model_validate(settings)
+    found = read_section(Schedule, settings, [])
+    assert found is not None
+    return found
 
 
 def times(expression: str, count: int, zone: str = "UTC", begin: datetime = NOW) -> list[str]:

@@ -16,7 +16,7 @@ from restante.telling.plan import Key, NoticePlan, Trouble, What
 from restante.telling.text import compose
 
 BEGAN = datetime(2026, 11, 23, 14, 40, tzinfo=UTC)
-EMAIL = Email.model_validate({"host": "h", "from": "Réstante <restante@example.org>", "to": ["admin@example.org"]})
+EMAIL = Email(host="h", sender="Réstante <restante@example.org>", to=("admin@example.org",))
 TOPICS = get_args(get_type_hints(Key)["topic"])
 wild = st.text(st.characters(exclude_categories=()), max_size=30)
 troubles = st.builds(
