@@ -92,8 +92,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     keep_memory_small()
-    # Looking for any reads the metadata of all that is installed.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGTERM, insist)
     tell_warnings()
     code = _guarded(lambda: _run([word for word in given if word != "--debug"]), debug=debug)
