@@ -12,7 +12,9 @@ from tests.cli.test_whole_way import fill
 from tests.secret import new_secret
 from tests.servers import DovecotServer
 
-NOT_FOR_A_BACKUP = {"boto3", "botocore", "apscheduler", "rich", "structlog", "apprise", "msal", "google", "restore"}
+NOT_FOR_A_BACKUP = {
+    "boto3", "botocore", "apscheduler", "rich", "structlog", "apprise", "msal", "google", "pydantic", "restore",
+}  # fmt: skip
 
 
 MADE_SLOWLY = """
@@ -66,7 +68,7 @@ def test_a_backup_into_a_directory_imports_nothing_that_it_does_not_need(
 def test_only_what_the_command_at_hand_needs_is_imported(command: Command) -> None:
     told = command.well("config", "example", PYTHONPROFILEIMPORTTIME="1").err
     assert "yaml" in imported(told)
-    assert not imported(told) & {"backup", "restore", "imapclient", "cryptography", "rich"}
+    assert not imported(told) & {"backup", "restore", "imapclient", "cryptography", "pydantic", "rich"}
 
 
 def test_plain_data_on_the_way_to_a_backup_is_made_of_structs_since_a_dataclass_takes_a_millisecond_to_make() -> None:
