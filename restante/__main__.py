@@ -1,13 +1,25 @@
 """`restante` and `python -m restante`."""
 
+import atexit
+import os
 import sys
 
 
 def main() -> int:
     """Run the command line; a process that helps imports this file too, and should not pay for all of that."""
+    code = None
+
+    def leave() -> None:
+        if code is not None:
+            os._exit(code)
+
+    # Taking the interpreter apart, object by object, takes a tenth of the time of a backup with nothing new. Registered
+    # first, so that whatever else has to be done at the end is done before.
+    atexit.register(leave)
     from restante.cli import main as run_command
 
-    return run_command()
+    code = run_command()
+    return code
 
 
 if __name__ == "__main__":
