@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import NamedTuple
 
 from imap.arguments import astring
@@ -20,20 +21,28 @@ _ROLES = {
     r.lower(): r for r in ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important")
 }
 _AT_ONCE = 50
+_PLAIN_LIST = re.compile(
+    rb'\* (LIST|LSUB) \(((?:\\[A-Z0-9-]+ ?)*+)\) (?:"([^"\\])"|NIL) (?:"([^"\\]*)"|((?!NIL\Z)[^][ (){}"\\\r\n]+))',
+    re.IGNORECASE,
+)
 _PLAIN_STATUS = re.compile(rb'\* STATUS (?:"([^"\\]+)"|((?!NIL )[^][ (){}"\\]+)) \(([A-Z0-9 ]*)\)', re.IGNORECASE)
 """As nearly all servers write nearly all lines: an account may have thousands, and reading tokens takes a while."""
 _BARE_STATUS = re.compile(rb"\* STATUS (.+) \(([^()]*)\)", re.IGNORECASE)
 
 
+class _Traits(NamedTuple):
+    """What a mailbox's attributes say."""
+
+    attributes: tuple[str, ...]
+    selectable: bool
+    subscribed: bool
+    role: str | None
+
+
 class _Line(NamedTuple):
     raw: bytes
     delimiter: str | None
-    attributes: tuple[str, ...]
-    lowered: frozenset[str]
-
-    @property
-    def selectable(self) -> bool:
-        return self.lowered.isdisjoint(("\\noselect", "\\nonexistent"))
+    traits: _Traits
 
 
 def look(
@@ -56,7 +65,7 @@ def look(
     for prefix in _prefixes(namespaces, also):
         more = _list(wire, capabilities, numbers, prefix + b"*", heard)
         lines, subscribed, statuses = more[0] | lines, more[1] | subscribed, more[2] | statuses
-    missing = [line.raw for line in lines.values() if line.selectable and line.raw not in statuses]
+    missing = [line.raw for line in lines.values() if line.traits.selectable and line.raw not in statuses]
     problems = _ask_each(wire, missing, numbers, statuses)
     names = unique_names(list(lines))
     listed = (
@@ -92,7 +101,7 @@ def _all_in_one(
     if not status.ok:
         return None
     lines = _lines(responses, b"LIST")
-    subscribed = {line.raw for line in lines.values() if "\\subscribed" in line.lowered}
+    subscribed = {line.raw for line in lines.values() if line.traits.subscribed}
     return lines, subscribed, dict(_statuses(responses, lines))
 
 
@@ -107,7 +116,7 @@ def _in_two(wire: Wire, capabilities: frozenset[str], pattern: bytes, heard: lis
     if not status.ok:
         mailboxes, status = wire.run(b'LIST "" ', astring(pattern), what="listing the mailboxes")
     lines = _lines(mailboxes, b"LIST")
-    subscribed = {_key(line.raw) for line in _lines(subscriptions, b"LSUB").values() if line.selectable}
+    subscribed = {_key(line.raw) for line in _lines(subscriptions, b"LSUB").values() if line.traits.selectable}
     return lines, {raw for raw in lines if _key(raw) in subscribed}, {}
 
 
@@ -141,31 +150,46 @@ def _why(status: Status) -> str:
 
 
 def _lines(responses: Iterable[Response], verb: bytes) -> dict[bytes, _Line]:
-    r"""Read `* LIST (\HasNoChildren) "/" INBOX`; of a mailbox listed twice the last line holds."""
+    """Return the lines of LIST or LSUB by name; of a mailbox listed twice the last line holds."""
     lines: dict[bytes, _Line] = {}
     for response in responses:
-        if kind_of(response)[0] != verb:
-            continue
-        match tokens(response, 2 + len(verb)):
-            case [list(attributes), (bytes() | None) as delimiter, name, *_]:
-                # `NIL` unquoted is how some servers write a mailbox of that name
-                raw = b"NIL" if name is None else name
-                if not isinstance(raw, bytes):
-                    raise _odd()
-                text = delimiter.decode("latin-1") if delimiter else None
-                names = tuple(a.decode("latin-1") for a in attributes if isinstance(a, bytes))
-                lines[raw] = _Line(raw, text, names, frozenset(name.lower() for name in names))
-            case _:
-                raise _odd()
+        told = list_line(response, verb)
+        if told is not None:
+            attributes, delimiter, raw = told
+            lines[raw] = _Line(raw, delimiter.decode("latin-1") if delimiter else None, _traits(attributes))
     return lines
+
+
+def list_line(response: Response, verb: bytes) -> tuple[tuple[bytes, ...], bytes | None, bytes] | None:
+    r"""Read `* LIST (\HasNoChildren) "/" INBOX`: attributes, delimiter and name; None where it is something else."""
+    plain = _PLAIN_LIST.fullmatch(response.text)
+    if plain and plain[1].upper() == verb:
+        return tuple(plain[2].split()), plain[3], plain[plain.lastindex or 0]
+    if kind_of(response)[0] != verb:
+        return None
+    match tokens(response, 2 + len(verb)):
+        case [list(attributes), (bytes() | None) as delimiter, (bytes() | None) as name, *_]:
+            # `NIL` unquoted is how some servers write a mailbox of that name
+            return tuple(a for a in attributes if isinstance(a, bytes)), delimiter, b"NIL" if name is None else name
+    raise _odd()
+
+
+@lru_cache(maxsize=256)
+def _traits(told: tuple[bytes, ...]) -> _Traits:
+    attributes = tuple(a.decode("latin-1") for a in told)
+    lowered = [name.lower() for name in attributes]
+    return _Traits(
+        attributes,
+        selectable="\\noselect" not in lowered and "\\nonexistent" not in lowered,
+        subscribed="\\subscribed" in lowered,
+        role=next((_ROLES[name] for name in lowered if name in _ROLES), None),
+    )
 
 
 def _statuses(responses: Iterable[Response], known: Iterable[bytes]) -> Iterator[tuple[bytes, MailboxStatus]]:
     """Read `* STATUS name (…)`, under the name that LIST gave the mailbox. What names none of them says nothing."""
     by_key = {_key(raw): raw for raw in known}
     for response in responses:
-        if kind_of(response)[0] != b"STATUS":
-            continue
         for name, items in status_lines(response):
             raw = by_key.get(_key(name))
             status = _numbers(items)
@@ -175,10 +199,15 @@ def _statuses(responses: Iterable[Response], known: Iterable[bytes]) -> Iterator
 
 
 def status_lines(response: Response) -> Iterator[tuple[bytes, list[Value]]]:
-    """Yield the ways to read a line, the right one first; GNU's imap4d writes names with blanks and brackets bare."""
+    """Yield the ways to read a line, the right one first; GNU's imap4d writes names with blanks and brackets bare.
+
+    What is no STATUS has none.
+    """
     plain = _PLAIN_STATUS.fullmatch(response.text)
-    if plain and not response.literals:
+    if plain:
         yield plain[1] or plain[2], [*plain[3].split()]
+    if kind_of(response)[0] != b"STATUS":
+        return
     with suppress(ConnectionLost):
         match tokens(response, 8):
             case [(bytes() | None) as name, list(items), *_]:
@@ -215,18 +244,14 @@ def _mailbox(  # one caller, same order as the fields
         name=name,
         raw=line.raw,
         delimiter=line.delimiter,
-        attributes=line.attributes,
-        special_use=_role(line),
+        attributes=line.traits.attributes,
+        special_use=line.traits.role,
         subscribed=subscribed,
-        status=status if line.selectable else None,
+        status=status if line.traits.selectable else None,
         problem=problem,
         namespace=kind,
         namespace_prefix=decode_name(prefix) if kind else "",
     )
-
-
-def _role(line: _Line) -> str | None:
-    return next((_ROLES[a.lower()] for a in line.attributes if a.lower() in _ROLES), None)
 
 
 def _key(raw: bytes) -> bytes:
@@ -252,13 +277,13 @@ def ask_namespaces(wire: Wire, capabilities: frozenset[str]) -> Namespaces:
 def is_there(wire: Wire, raw: bytes) -> bool | None:
     """Whether a mailbox of exactly that name can be opened; None where nothing is called so, not even a level."""
     line = _line_of(wire, raw, b"")
-    return line.selectable if line else None
+    return line.traits.selectable if line else None
 
 
 def role_of(wire: Wire, capabilities: frozenset[str], raw: bytes) -> str | None:
     """Return a mailbox's special use (RFC 6154), or None where the server tells none."""
     line = _line_of(wire, raw, _roles(capabilities))
-    return _role(line) if line else None
+    return line.traits.role if line else None
 
 
 def _line_of(wire: Wire, raw: bytes, wanted: bytes) -> _Line | None:

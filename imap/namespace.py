@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from imap.model import Namespace, NamespaceKind, Namespaces
 from imap.tokens import Response, Value, kind_of, tokens
@@ -26,14 +27,20 @@ def _spaces(value: Value) -> Iterator[Namespace]:
 
 def whose(raw: bytes, namespaces: Namespaces | None) -> tuple[NamespaceKind, bytes]:
     """Say to which namespace a mailbox belongs, and its prefix: the longest that fits; the user's own in doubt."""
-    if namespaces is None or raw.upper() == b"INBOX":
-        return "", b""
-    best: tuple[NamespaceKind, bytes] = ("", b"")
-    length = -1
-    for kind, spaces in namespaces.by_kind().items():
-        for space in spaces:
-            # The namespace's own root is listed without the delimiter at its end.
-            root = space.prefix.removesuffix((space.delimiter or "").encode("latin-1"))
-            if (raw.startswith(space.prefix) or raw == root) and len(space.prefix) > length:
-                best, length = (kind, space.prefix), len(space.prefix)
-    return best
+    if namespaces is not None and raw.upper() != b"INBOX":
+        for kind, prefix, root in _places(namespaces):
+            if raw.startswith(prefix) or raw == root:
+                return kind, prefix
+    return "", b""
+
+
+@lru_cache(maxsize=64)
+def _places(namespaces: Namespaces) -> list[tuple[NamespaceKind, bytes, bytes]]:
+    """Return kind, prefix and root of each namespace, the longest first: asked for each of thousands of mailboxes."""
+    places = [
+        # The namespace's own root is listed without the delimiter at its end.
+        (kind, space.prefix, space.prefix.removesuffix((space.delimiter or "").encode("latin-1")))
+        for kind, spaces in namespaces.by_kind().items()
+        for space in spaces
+    ]
+    return sorted(places, key=lambda place: len(place[1]), reverse=True)

@@ -86,8 +86,9 @@ class Wire:
             except StopIteration as end:
                 status: Status = end.value
                 return status
-            literals += sum(map(len, response.literals))
-            self._bound(literals)
+            if response.literals:
+                literals += sum(map(len, response.literals))
+                self._bound(literals)
             each(response)
 
     def start(self, *parts: Part, what: str, streaming: bool = False) -> bytes:

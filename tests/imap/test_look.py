@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from imap.errors import ConnectionLost, Refused
-from imap.listing import status_lines
+from imap.listing import list_line, status_lines
 from imap.model import MailboxStatus
 from imap.tokens import Response
 from tests.corpus import DOTTED_NAMES, MAILBOX_NAMES, plain_mail
@@ -130,6 +130,28 @@ def test_a_status_line_read_at_once_says_what_its_tokens_say(name: str, quoted: 
     by_tokens = next(status_lines(Response(line + b" ")), None)  # what ends in a blank is not plain
     if by_tokens is not None:
         assert next(status_lines(Response(line))) == by_tokens
+
+
+@given(
+    st.text("\\Az0- {}(", max_size=6),
+    st.sampled_from(["NIL", "nil", '"/"', '"\\"', '"\\\\"', '"."', "x", '""', '" "']),
+    st.text('a/"\\()[]{}1 &%*nilNIL\r\n', max_size=8),
+    st.booleans(),
+)
+@example("", '"/"', "nil", False)
+@example("\\HasNoChildren \\Subscribed", '"/"', "nil", True)
+def test_a_list_line_read_at_once_says_what_its_tokens_say(
+    attributes: str, delimiter: str, name: str, quoted: bool
+) -> None:
+    told = f'"{name}"' if quoted else name
+    line = f"* LIST ({attributes}) {delimiter} {told}".encode()
+    try:
+        by_tokens = list_line(Response(line + b" "), b"LIST")  # what ends in a blank is not plain
+    except ConnectionLost:
+        with pytest.raises(ConnectionLost):
+            list_line(Response(line), b"LIST")
+    else:
+        assert list_line(Response(line), b"LIST") == by_tokens
 
 
 def test_names_that_imap4d_writes_bare_are_read(imap4d: Imap4dServer, open_account: Open) -> None:
