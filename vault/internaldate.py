@@ -9,7 +9,7 @@ from functools import lru_cache
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NUMBER = {name: i + 1 for i, name in enumerate(_MONTHS)}
-_FORM = re.compile(r"([ \d]\d-[A-Z][a-z]{2}-\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)", re.ASCII)
+_FORM = re.compile(r"([ \d]\d-[A-Z][a-z]{2}-\d{4}) (\d\d):(\d\d):(\d\d) ([+-]\d{4})", re.ASCII)
 _SECONDS = 86_400
 
 
@@ -18,12 +18,10 @@ def parse_internaldate(text: str) -> tuple[int, int] | None:
     match = _FORM.fullmatch(text)
     if not match:
         return None
-    day, hour, minute, second = _day(match[1]), int(match[2]), int(match[3]), int(match[4])
-    zone = (int(match[6]) * 60 + int(match[7])) * (-1 if match[5] == "-" else 1)
-    if day is None or not (hour < 24 and minute < 60 and second < 60):
+    day, hour, minute, second, zone = _day(match[1]), int(match[2]), int(match[3]), int(match[4]), _minutes(match[5])
+    if day is None or zone is None or not (hour < 24 and minute < 60 and second < 60):
         return None
-    epoch = ((day * 24 + hour) * 60 + minute - zone) * 60 + second
-    return (epoch, zone) if _zone(zone) == text[-5:] else None
+    return ((day * 24 + hour) * 60 + minute - zone) * 60 + second, zone
 
 
 def epoch_of(text: str) -> int | None:
@@ -40,11 +38,19 @@ def format_internaldate(epoch: int, zone: int) -> str:
     return f"{_date(day)} {hour:02}:{minute:02}:{second:02} {_zone(zone)}"
 
 
+# Mail comes by the day and from few zones, so that few of either are read or written anew.
+@lru_cache(maxsize=256)
 def _zone(minutes: int) -> str:
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}{abs(minutes) % 60:02}"
 
 
-# Mail comes by the day, so that few days are read or written anew.
+@lru_cache(maxsize=256)
+def _minutes(text: str) -> int | None:
+    """Return the minutes of a zone; None where they would not give the same text again."""
+    minutes = (int(text[1:3]) * 60 + int(text[3:])) * (-1 if text[0] == "-" else 1)
+    return minutes if _zone(minutes) == text else None
+
+
 @lru_cache(maxsize=4096)
 def _day(text: str) -> int | None:
     """Return the days since 1970 of a date; None where they would not give the same text again."""
