@@ -34,6 +34,18 @@ def print_json(document: Any) -> None:
     sys.stdout.write("\n")
 
 
+def print_json_list(items: Iterable[Any]) -> None:
+    """Write a JSON array to stdout, an item a line, each as it comes: there may be a million.
+
+    Where an item can't be had the array stays open, so that nobody takes it for whole.
+    """
+    before = "["
+    for item in items:
+        sys.stdout.write(f"{before}\n{json.dumps(item, ensure_ascii=False)}")
+        before = ","
+    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
+
+
 def print_line(text: str = "") -> None:
     """Write one line to stdout, without markup."""
     sys.stdout.write(printable(text) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from string import hexdigits
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from restante.diffing_beside import Changed, compare_beside
 from restante.errors import UsageTrouble
 from restante.headers import header_date, internal_date
 from restante.options import ConfigOption, JsonOption, VaultOption
-from restante.output import print_json, print_line, print_table, size, utc
+from restante.output import print_json, print_json_list, print_line, print_table, size, utc
 from restante.when import wanted
 from restante.wiring import Wiring
 from restore.namespaces import apart
@@ -27,6 +28,8 @@ from vault.vault import Vault
 
 SHORTEST_ID, SHOWN_ID, WHOLE_ID = 4, 12, 32
 SIEVE = "sieve:"
+BATCH = 20_000
+"""Messages whose catalogue entries are in memory at a time."""
 Place = Annotated[
     str,
     typer.Argument(
@@ -137,13 +140,9 @@ def _print_mailboxes(tree: Tree, *, as_json: bool) -> None:
 
 
 def _print_messages(vault: Vault, box: Mailbox, *, as_json: bool) -> None:
-    rows = list(vault.rows(box))
-    flags = dict(vault.flags(box))
-    # Without the content key the catalogue stays shut; the table of rows does not.
-    entries = vault.catalogue({row.blob for row in rows}) if vault.can_read_mail else {}
-    documents = [_message_document(row, flags.get(row.uid, ()), entries.get(row.blob)) for row in rows]
+    documents = _documents(vault, box)
     if as_json:
-        print_json(documents)
+        print_json_list(documents)
         return
     columns = ("uid", "id", "date", "from", "subject", "size", "flags")
     table = [
@@ -154,6 +153,15 @@ def _print_messages(vault: Vault, box: Mailbox, *, as_json: bool) -> None:
     print_table(columns, table, numeric=("uid", "size"))
     if not vault.can_read_mail:
         print_line("\nThis key can't read mail: senders and subjects are not shown.")
+
+
+def _documents(vault: Vault, box: Mailbox) -> Iterator[dict[str, Any]]:
+    """Yield what is known of each message, with no more of the catalogue in memory than a batch needs."""
+    rows, flags = vault.rows(box), dict(vault.flags(box))
+    while batch := list(islice(rows, BATCH)):
+        # Without the content key the catalogue stays shut; the table of rows does not.
+        entries = vault.catalogue({row.blob for row in batch}) if vault.can_read_mail else {}
+        yield from (_message_document(row, flags.get(row.uid, ()), entries.get(row.blob)) for row in batch)
 
 
 def _message_document(row: MessageRow, flags: Flags, entry: CatalogueEntry | None) -> dict[str, Any]:
