@@ -32,8 +32,9 @@ COMPRESSED = ("restic auto", "restic max", "borg", "mailvault")
 class Size:
     """How much of everything; `mailbox` is the largest in which others take part, `million` Restante's alone.
 
-    `pause` is how many seconds each full restore waits: for every file that is made ext4 looks at the inodes that were
-    freed in the last six minutes, and a server that is sent mail frees one for each command.
+    `pause` is how many seconds each full restore to a server waits, and those to files, which free nothing, once: for
+    every file that is made ext4 looks at the inodes that were freed in the last six minutes, and a server that is sent
+    mail frees one for each command.
     """
 
     name: str
@@ -136,6 +137,7 @@ def _restores(
 ) -> Iterator[Row]:
     expected, users = server.held(), server.users
     out = bench.root / "out"
+    time.sleep(bench.size.pause)
     by = {**others.restore_files(), OURS: figures(restante.restore_files(out))}
     same(expected, sum(1 for path in out.glob("*/**/cur/*") if path.is_file()))
     yield Row(bench.size.label, "full restore to Maildir", by)
