@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Protocol
 
 from backup.account import AccountRun
@@ -22,6 +21,7 @@ from vault.records import rfc3339
 from vault.stores.base import WriteStore
 from vault.stores.counting import CountingStore
 from vault.vault import Vault
+from vault.version import TOOL
 from vault.writer import SnapshotDraft, VaultWriter
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def run_backup(
 
                 # They start while the writer asks what the store holds.
                 hands = held.enter_context(Hands(processes, vault, counted, options, progress, halt))
-            writer = VaultWriter(vault, counted, clock=clock, tool=f"restante {version_told()}", limits=options.limits)
+            writer = VaultWriter(vault, counted, clock=clock, tool=TOOL, limits=options.limits)
             held.callback(writer.close)
             if hands is not None:
                 hands.help(writer)
@@ -247,11 +247,3 @@ def _outcome(reports: Sequence[AccountReport], *, interrupted: bool) -> Outcome:
     if statuses <= {"complete"}:
         return "complete"
     return "failed" if statuses == {"failed"} else "partial"
-
-
-def version_told() -> str:
-    """Return the version that records name."""
-    try:
-        return version("restante")
-    except PackageNotFoundError:
-        return "from source"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from backup.job import version_told
 from backup.retention import Policy, Shot, keep, mass_disappearance
 from vault.clock import Clock, Progress
 from vault.prune import AccountState, Judgement, PruneReport, prune_vault
@@ -13,6 +12,7 @@ from vault.prune_plan import Thresholds
 from vault.stores.base import FullStore
 from vault.tombstones import GRACE
 from vault.vault import Vault
+from vault.version import TOOL
 
 
 def run_prune(
@@ -35,7 +35,6 @@ def run_prune(
     def judge(state: AccountState) -> Judgement:
         return judge_account(state, policy_of(state.name), acknowledged=state.name in acknowledged)
 
-    tool = f"restante {version_told()}"
     return prune_vault(
         store,
         vault.ring,
@@ -43,7 +42,7 @@ def run_prune(
         clock=clock,
         acknowledged=acknowledged,
         dry_run=dry_run,
-        tool=tool,
+        tool=TOOL,
         thresholds=thresholds,
         progress=progress,
     )

@@ -15,13 +15,13 @@ from typing import Annotated
 import typer
 
 from imap.errors import ImapError
-from restante import __version__
 from restante.errors import Exit, Told, exit_code, tell, where
 from restante.logs import tell_warnings
 from restante.memory import keep_memory_small
 from restante.output import say
 from restante.stopping import insist
 from vault.errors import Trouble
+from vault.version import TOOL
 
 COMMANDS = {
     "init": "init",
@@ -72,7 +72,7 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"restante {__version__}")
+        typer.echo(TOOL)
         raise typer.Exit
 
 

@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from random import SystemRandom
 
-from restante import __version__
 from restante.errors import UsageTrouble
 from restante.output import size
 from restante.targets import is_imap, many_addresses, open_address
@@ -22,6 +21,7 @@ from restore.errors import RestoreTrouble
 from vault.clock import Clock, Progress
 from vault.model import Snapshot
 from vault.records import DrillResult, RunRecord, rfc3339, stamp, write_run
+from vault.version import TOOL
 
 _PLACES = "drill-"
 # A Maildir rounds each file up to a block.
@@ -100,6 +100,6 @@ def _record(report: DrillReport, started: datetime, finished: datetime, job: str
         failures=sum(len(account.failures) for account in report.accounts),
     )  # fmt: skip
     return RunRecord(
-        started=rfc3339(started), finished=rfc3339(finished), accounts=(), tool=f"restante {__version__}",
+        started=rfc3339(started), finished=rfc3339(finished), accounts=(), tool=TOOL,
         job=job, kind="drill", status=report.status, drill=result,
     )  # fmt: skip

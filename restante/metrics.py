@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from restante import __version__
 from restante.judging import Verdict, judge
 from restante.state import JobState, State
+from vault.version import VERSION
 
 Value = float | int | None
 
@@ -83,7 +83,7 @@ def exposition(state: State, now: datetime) -> str:
 
 def _lines(state: State, now: datetime) -> Iterator[str]:
     verdicts = judge(state.accounts, state.history, now)
-    yield from _family(BUILD, [({"version": __version__}, 1)])
+    yield from _family(BUILD, [({"version": VERSION}, 1)])
     yield from _family(ALIVE, [({}, int(state.alive))])
     yield from _family(LOOKED, [({}, _stamp(state.looked))])
     yield from _family(ACCOUNTS, [({}, len(verdicts))])

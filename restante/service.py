@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from backup.turns import Turns
-from restante import __version__
 from restante.config import Job
 from restante.errors import Exit, UsageTrouble
 from restante.history import History, read_history
@@ -33,6 +32,7 @@ from restante.telling.teller import Outcome, Teller, unreachable
 from restante.wiring import Wiring
 from vault.clock import Clock, SystemClock
 from vault.records import rfc3339
+from vault.version import VERSION
 
 if TYPE_CHECKING:
     from apscheduler.events import JobSubmissionEvent
@@ -128,7 +128,7 @@ class Service:
         # A thread of its own, and a daemon: a mail server that is silent keeps no job waiting, and nobody from leaving.
         threading.Thread(target=self._tell, name="telling", daemon=True).start()
         self._occasion.set()
-        self._log.info("service started", version=__version__, jobs=len(self._jobs), accounts=len(self._accounts))
+        self._log.info("service started", version=VERSION, jobs=len(self._jobs), accounts=len(self._accounts))
         while (order := self._next_order()) != "leave":
             if order == "reload":
                 # Not in this thread: a new vault that does not answer must not keep us from leaving.

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from restante import __version__
 from restante.errors import UsageTrouble, tell
 from restante.history import read_history
 from restante.telling.channels import Channel, NotSent, channels_of
@@ -22,6 +21,7 @@ from vault.clock import Clock
 from vault.errors import Trouble as Mishap
 from vault.records import RunRecord, ToldTrouble, rfc3339, write_run
 from vault.tombstones import read_graveyard
+from vault.version import TOOL
 
 Told = Mapping[str, tuple[Trouble, ...]]
 """What stands as told, by channel."""
@@ -160,7 +160,7 @@ def write_told(wiring: Wiring, told: Told, now: datetime) -> None:
     }
     when = rfc3339(now)
     record = RunRecord(
-        started=when, finished=when, accounts=(), tool=f"restante {__version__}", kind="notify", status="complete",
+        started=when, finished=when, accounts=(), tool=TOOL, kind="notify", status="complete",
         told=body,
     )  # fmt: skip
     write_run(wiring.store, wiring.vault.ring, record)
