@@ -32,9 +32,9 @@ COMPRESSED = ("restic auto", "restic max", "borg", "mailvault")
 class Size:
     """How much of everything; `mailbox` is the largest in which others take part, `million` Restante's alone.
 
-    `pause` is how many seconds each full restore to a server waits, and those to files, which free nothing, once: for
-    every file that is made ext4 looks at the inodes that were freed in the last six minutes, and a server that is sent
-    mail frees one for each command.
+    `pause` is how many seconds each full restore to a server waits: for every file that is made ext4 looks at the
+    inodes that were freed in the last six minutes, and a server that is sent mail frees one for each command. Restores
+    to files free none, so that one pause before all of them is enough.
     """
 
     name: str

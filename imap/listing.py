@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from typing import NamedTuple
 
 from imap.arguments import astring
 from imap.errors import ConnectionLost
 from imap.model import ListedMailbox, MailboxStatus, Namespace, NamespaceKind, Namespaces
 from imap.names import decode_name, unique_names
-from imap.namespace import parse_namespaces, whose
+from imap.namespace import owners, parse_namespaces
 from imap.refusal import refusal, wants_us_to_wait
 from imap.tokens import Response, Status, Value, kind_of, number, tokens
 from imap.wire import Wire
@@ -67,9 +66,9 @@ def look(
         lines, subscribed, statuses = more[0] | lines, more[1] | subscribed, more[2] | statuses
     missing = [line.raw for line in lines.values() if line.traits.selectable and line.raw not in statuses]
     problems = _ask_each(wire, missing, numbers, statuses)
-    names = unique_names(list(lines))
+    names, whose = unique_names(list(lines)), owners(namespaces)
     listed = (
-        _mailbox(line, name, line.raw in subscribed, statuses.get(line.raw), problems.get(line.raw, ""), namespaces)
+        _mailbox(line, name, line.raw in subscribed, statuses.get(line.raw), problems.get(line.raw, ""), whose)
         for line, name in zip(lines.values(), names, strict=True)
     )
     return sorted(listed, key=lambda m: m.raw), namespaces
@@ -152,11 +151,13 @@ def _why(status: Status) -> str:
 def _lines(responses: Iterable[Response], verb: bytes) -> dict[bytes, _Line]:
     """Return the lines of LIST or LSUB by name; of a mailbox listed twice the last line holds."""
     lines: dict[bytes, _Line] = {}
+    known: dict[tuple[bytes, ...], _Traits] = {}
     for response in responses:
         told = list_line(response, verb)
         if told is not None:
             attributes, delimiter, raw = told
-            lines[raw] = _Line(raw, delimiter.decode("latin-1") if delimiter else None, _traits(attributes))
+            traits = known.get(attributes) or known.setdefault(attributes, _traits(attributes))
+            lines[raw] = _Line(raw, delimiter.decode("latin-1") if delimiter else None, traits)
     return lines
 
 
@@ -174,7 +175,6 @@ def list_line(response: Response, verb: bytes) -> tuple[tuple[bytes, ...], bytes
     raise _odd()
 
 
-@lru_cache(maxsize=256)
 def _traits(told: tuple[bytes, ...]) -> _Traits:
     attributes = tuple(a.decode("latin-1") for a in told)
     lowered = [name.lower() for name in attributes]
@@ -199,9 +199,9 @@ def _statuses(responses: Iterable[Response], known: Iterable[bytes]) -> Iterator
 
 
 def status_lines(response: Response) -> Iterator[tuple[bytes, list[Value]]]:
-    """Yield the ways to read a line, the right one first; GNU's imap4d writes names with blanks and brackets bare.
+    """Yield the ways to read a STATUS line, the right one first; any other line has none.
 
-    What is no STATUS has none.
+    GNU's imap4d writes names with blanks and brackets bare.
     """
     plain = _PLAIN_STATUS.fullmatch(response.text)
     if plain:
@@ -237,9 +237,9 @@ def _mailbox(  # one caller, same order as the fields
     subscribed: bool,  # noqa: FBT001  # likewise
     status: MailboxStatus | None,
     problem: str,
-    namespaces: Namespaces | None,
+    whose: Callable[[bytes], tuple[NamespaceKind, bytes]],
 ) -> ListedMailbox:
-    kind, prefix = whose(line.raw, namespaces)
+    kind, prefix = whose(line.raw)
     return ListedMailbox(
         name=name,
         raw=line.raw,

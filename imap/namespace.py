@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
 
 from imap.model import Namespace, NamespaceKind, Namespaces
 from imap.tokens import Response, Value, kind_of, tokens
@@ -25,22 +24,24 @@ def _spaces(value: Value) -> Iterator[Namespace]:
                 yield Namespace(prefix, delimiter.decode("latin-1") if delimiter else None)
 
 
-def whose(raw: bytes, namespaces: Namespaces | None) -> tuple[NamespaceKind, bytes]:
-    """Say to which namespace a mailbox belongs, and its prefix: the longest that fits; the user's own in doubt."""
-    if namespaces is not None and raw.upper() != b"INBOX":
-        for kind, prefix, root in _places(namespaces):
-            if raw.startswith(prefix) or raw == root:
-                return kind, prefix
-    return "", b""
+def owners(namespaces: Namespaces | None) -> Callable[[bytes], tuple[NamespaceKind, bytes]]:
+    """Return what says to which namespace a mailbox belongs, and its prefix: the longest that fits.
 
-
-@lru_cache(maxsize=64)
-def _places(namespaces: Namespaces) -> list[tuple[NamespaceKind, bytes, bytes]]:
-    """Return kind, prefix and root of each namespace, the longest first: asked for each of thousands of mailboxes."""
+    In doubt, and INBOX, it is the user's own.
+    """
     places = [
         # The namespace's own root is listed without the delimiter at its end.
         (kind, space.prefix, space.prefix.removesuffix((space.delimiter or "").encode("latin-1")))
-        for kind, spaces in namespaces.by_kind().items()
+        for kind, spaces in (namespaces.by_kind().items() if namespaces else ())
         for space in spaces
     ]
-    return sorted(places, key=lambda place: len(place[1]), reverse=True)
+    places.sort(key=lambda place: len(place[1]), reverse=True)
+
+    def whose(raw: bytes) -> tuple[NamespaceKind, bytes]:
+        if raw.upper() != b"INBOX":
+            for kind, prefix, root in places:
+                if raw.startswith(prefix) or raw == root:
+                    return kind, prefix
+        return "", b""
+
+    return whose

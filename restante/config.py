@@ -17,7 +17,7 @@ from imap.model import Endpoint
 from imap.url import parse_sieve_url, parse_url
 from restante.endpoints import acting_for, names_one_account
 from restante.schedule import cron_trigger, parse_span
-from restante.settings import Refused, Section, read_by, setting
+from restante.settings import NotAllowed, Section, read_by, setting
 from restante.sizes import parse_octets
 from restante.telling.plan import ABOUT, About
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:  # backup/ takes a while to import, and not every command need
 def _vault_url(text: str) -> str:
     if "@" in text.partition("://")[2].partition("/")[0]:
         hint = "S3 credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or an AWS profile"
-        raise Refused("credentials don't belong in a vault URL", hint)
+        raise NotAllowed("credentials don't belong in a vault URL", hint)
     if not text.startswith(("s3://", "file:///")):
-        raise Refused("not a vault URL", "write s3://bucket/prefix or file:///directory")
+        raise NotAllowed("not a vault URL", "write s3://bucket/prefix or file:///directory")
     return text
 
 
@@ -38,7 +38,7 @@ def _mail_url(text: str) -> str:
     try:
         parse_url(text)
     except BadUrl as error:
-        raise Refused(error.message, error.hint) from None
+        raise NotAllowed(error.message, error.hint) from None
     return text
 
 
@@ -46,26 +46,32 @@ def _sieve_url(text: str) -> str:
     try:
         parse_sieve_url(text, Endpoint("host", 1, "user"))
     except BadUrl as error:
-        raise Refused(error.message, error.hint) from None
+        raise NotAllowed(error.message, error.hint) from None
     return text
 
 
 def _drill_url(text: str) -> str:
     if not text.startswith(("imap://", "imaps://")):
-        raise Refused("not an IMAP server", "write imaps://user@host, or leave it out to drill into a directory")
+        raise NotAllowed("not an IMAP server", "write imaps://user@host, or leave it out to drill into a directory")
     return _mail_url(text)
 
 
 def _server_url(text: str) -> str:
     if names_one_account(text):
-        raise Refused("a server's URL names one account", "leave as= out: each user is acted for")
+        raise NotAllowed("a server's URL names one account", "leave as= out: each user is acted for")
     _mail_url(acting_for(text, "user"))
+    return text
+
+
+def _https_url(text: str) -> str:
+    if not text.startswith("https://"):
+        raise NotAllowed("not an HTTPS address", "write https://host")
     return text
 
 
 def _label(text: str) -> str:
     if not text.strip() or "://" in text or any(ord(c) < 32 for c in text):
-        raise Refused("not a usable name", "a name is not empty, not a URL, and on one line")
+        raise NotAllowed("not a usable name", "a name is not empty, not a URL, and on one line")
     return text
 
 
@@ -73,14 +79,14 @@ def _span(text: str) -> timedelta:
     try:
         return parse_span(text)
     except ValueError:
-        raise Refused("not a span of time", "write a number and s, m, h, d or w, e.g. 90s, 15m, 26h") from None
+        raise NotAllowed("not a span of time", "write a number and s, m, h, d or w, e.g. 90s, 15m, 26h") from None
 
 
 def _cron(text: str) -> str:
     try:
         cron_trigger(text, "UTC")
     except ValueError as error:
-        raise Refused(
+        raise NotAllowed(
             f"not a cron expression: {error}", "e.g. `15 2 * * *` for a quarter past two each night"
         ) from None
     return text
@@ -90,13 +96,13 @@ def _octets(text: str) -> int:
     try:
         return parse_octets(text)
     except ValueError:
-        raise Refused("not a size", "write a number and a unit, e.g. 500 MB, 2.5 GB or 64 MiB") from None
+        raise NotAllowed("not a size", "write a number and a unit, e.g. 500 MB, 2.5 GB or 64 MiB") from None
 
 
 def _rate(text: str) -> int:
     text = text.strip()
     if not text.endswith("/s"):
-        raise Refused("not a bandwidth", "write a size a second, e.g. 20 MB/s or 500 kB/s")
+        raise NotAllowed("not a bandwidth", "write a size a second, e.g. 20 MB/s or 500 kB/s")
     return _octets(text.removesuffix("/s"))
 
 
@@ -104,21 +110,21 @@ def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (KeyError, OSError, ValueError):
-        raise Refused("not a time zone this machine knows", "write a name like Europe/Vienna, or UTC") from None
+        raise NotAllowed("not a time zone this machine knows", "write a name like Europe/Vienna, or UTC") from None
     return text
 
 
 def _listen(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise Refused("not an address to listen at", "write host:port, e.g. 127.0.0.1:8321 or [::]:8321")
+        raise NotAllowed("not an address to listen at", "write host:port, e.g. 127.0.0.1:8321 or [::]:8321")
     return text
 
 
 def _address(text: str) -> str:
     _, address = parseaddr(text)
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", address) or any(ord(c) < 32 for c in text):
-        raise Refused("not an e-mail address", "e.g. admin@example.org, or Restante <restante@example.org>")
+        raise NotAllowed("not an e-mail address", "e.g. admin@example.org, or Restante <restante@example.org>")
     return text
 
 
@@ -128,7 +134,7 @@ def _percent(text: str) -> float:
     except ValueError:
         percent = 0.0
     if not 0 < percent <= 100:
-        raise Refused("not a share", "write a percentage above 0, e.g. 5%")
+        raise NotAllowed("not a share", "write a percentage above 0, e.g. 5%")
     return percent / 100
 
 
@@ -137,7 +143,7 @@ MailUrl = Annotated[str, read_by(_mail_url)]
 SieveUrl = Annotated[str, read_by(_sieve_url)]
 DrillUrl = Annotated[str, read_by(_drill_url)]
 ServerUrl = Annotated[str, read_by(_server_url)]
-HttpsUrl = Annotated[str, Meta(pattern="^https://")]
+HttpsUrl = Annotated[str, read_by(_https_url, "^https://")]
 Label = Annotated[str, read_by(_label)]
 Address = Annotated[str, read_by(_address)]
 HostPort = Annotated[str, read_by(_listen)]

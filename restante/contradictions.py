@@ -112,7 +112,8 @@ def _users(server: dict[str, Any], path: Loc) -> Iterator[Contradiction]:
     yield from _too_many(server, path, USERS)
     if not any(server.get(name) for name in USERS):
         yield Contradiction(path, "it does not say who its users are", f"set one of {', '.join(USERS)}")
-    if "{user}" not in server.get("account", "{user}"):
+    account = server.get("account")
+    if isinstance(account, str) and "{user}" not in account:
         told = "all its users would be one account"
         yield Contradiction((*path, "account"), told, "write {user} where the user's name belongs")
 
@@ -155,7 +156,7 @@ def _when(schedule: Any, path: Loc) -> Iterator[Contradiction]:
 def _misplaced(job: dict[str, Any], path: Loc) -> Iterator[Contradiction]:
     does = job.get("does", "backup")
     for name, kinds in ONLY_WITH.items():
-        if job.get(name) is not None and does not in kinds:
+        if job.get(name) is not None and isinstance(does, str) and does not in kinds:
             hint = f"take it out, or set `does` to {' or '.join(kinds)}"
             yield Contradiction((*path, name), f"{name} means nothing to a job that does {does}", hint)
 

@@ -132,7 +132,7 @@ def _line(node: yaml.Node | None, loc: Loc) -> int:
     for step in loc:
         found: tuple[int, yaml.Node] | None = None
         if isinstance(node, yaml.MappingNode):
-            found = next(((k.start_mark.line, v) for k, v in node.value if k.value == step), None)
+            found = next(((k.start_mark.line, v) for k, v in node.value if k.value == str(step)), None)
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
             found = (node.value[step].start_mark.line, node.value[step])
         if found is None:

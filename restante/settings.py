@@ -11,11 +11,11 @@ from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo, fields
 
 
-class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Section(Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the configuration: unknown settings are faults, not ignored."""
 
 
-class Refused(ValueError):
+class NotAllowed(ValueError):
     """A value that a setting can't have; the hint says what to write instead."""
 
     def __init__(self, message: str, hint: str) -> None:
@@ -25,7 +25,7 @@ class Refused(ValueError):
 
 
 def read_by(read: Callable[[str], Any], pattern: str | None = None) -> Meta:
-    """Mark a type whose values are text in the file: `read` returns what a text means, or raises Refused."""
+    """Mark a type whose values are text in the file: `read` returns what a text means, or raises NotAllowed."""
     return Meta(extra={"read": read}, extra_json_schema={"pattern": pattern} if pattern else None)
 
 
@@ -59,6 +59,7 @@ def settings_of(section: type[Section]) -> dict[str, Setting]:
 
 
 def _setting(field: FieldInfo) -> Setting:
+    """Read a declaration: a plain value or a section, which may be null, or a list of either."""
     declared, *_, words = get_args(field.type)
     optional, listed = NoneType in get_args(declared), get_origin(declared) is tuple
     one = get_args(declared)[0] if optional or listed else field.type

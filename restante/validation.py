@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from restante.contradictions import Loc
-from restante.settings import Refused, Section, Setting, settings_of
+from restante.settings import NotAllowed, Section, Setting, settings_of
 
 SECRET_WORDS = ("password", "passphrase", "secret", "token", "key")
 START = "see `restante config example` for a configuration to start from"
@@ -66,16 +66,18 @@ def _read(setting: Setting, raw: Any, wrong: list[Wrong], path: Loc) -> Any:
             # Only what is kept as text has to be text: of a size or a share a bare number is read, or refused, too.
             return setting.read(_convert(raw, str) if setting.kind is str else str(raw))
         return _convert(raw, setting.kind)
-    except Refused as error:
+    except NotAllowed as error:
         wrong.append(Wrong(path, f"{dotted(path)}: {error.message}", error.hint or _how_to_set(setting)))
+    except ValueError:  # more digits than Python makes a number of
+        wrong.append(Wrong(path, f"{dotted(path)}: can't be read", _how_to_set(setting)))
 
 
 def _convert(raw: Any, kind: Any) -> Any:
-    """Return a plain value as its type; a number may stand in quotes. Raises Refused, without the value."""
+    """Return a plain value as its type; a number may stand in quotes. Raises NotAllowed, without the value."""
     try:
         return msgspec.convert(raw, kind, strict=False, dec_hook=lambda _path, text: Path(msgspec.convert(text, str)))
     except msgspec.ValidationError as error:
-        raise Refused(_in_words(str(error), kind), "") from None
+        raise NotAllowed(_in_words(str(error), kind), "") from None
 
 
 def _in_words(told: str, kind: Any) -> str:

@@ -6,11 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from restante.output import print_json_list
 from tests.cli.command import ROOT, Command
+from vault.errors import Damage
 
 SOUND = ROOT / "tests" / "vaults" / "v1" / "sound"
 BY_TWOS = """
@@ -51,3 +54,14 @@ def test_an_empty_mailbox_is_an_empty_list(ready: Command) -> None:
     boxes = ready.well("ls", ANNA["account"], "--json").document
     empty = next(box["mailbox"] for box in boxes if not box["messages"])
     assert ready.well("ls", ANNA["account"], empty, "--json").document == []
+
+
+def test_a_list_that_fails_on_the_way_is_not_closed(capsys: pytest.CaptureFixture[str]) -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise Damage("a page is damaged", object_name="meta")
+
+    with pytest.raises(Damage):
+        print_json_list(items())
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(capsys.readouterr().out)

@@ -154,6 +154,23 @@ def test_a_list_line_read_at_once_says_what_its_tokens_say(
         assert list_line(Response(line), b"LIST") == by_tokens
 
 
+@pytest.mark.parametrize(
+    "line, told",
+    [
+        (b'* LIST (\\HasNoChildren \\Sent) "/" INBOX', ((b"\\HasNoChildren", b"\\Sent"), b"/", b"INBOX")),
+        (b'* list () "." "two words"', ((), b".", b"two words")),
+        (b'* LIST (\\NonExistent) NIL "caf\xc3\xa9"', ((b"\\NonExistent",), None, b"caf\xc3\xa9")),
+    ],
+)
+def test_a_line_as_most_servers_write_it_needs_no_tokens(
+    line: bytes, told: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("imap.listing.tokens")
+    assert list_line(Response(line), b"LIST") == told
+    assert list_line(Response(line.upper().replace(b"LIST", b"LSUB", 1)), b"LSUB") is not None
+    assert list_line(Response(b"* STATUS INBOX (MESSAGES 1)"), b"LIST") is None
+
+
 def test_names_that_imap4d_writes_bare_are_read(imap4d: Imap4dServer, open_account: Open) -> None:
     user = imap4d.new_user()
     names = {*MAILBOX_NAMES, "two words", '(a) "b" [c]'}

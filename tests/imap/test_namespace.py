@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imap.model import Login, Namespace, Namespaces
-from imap.namespace import parse_namespaces, whose
+from imap.namespace import owners, parse_namespaces
 from imap.session import open_session
 from imap.tokens import Response
 from tests.imap.scripted import PASSWORD, Reply, Script, scripted
@@ -16,21 +16,21 @@ COURIER = b'* NAMESPACE (("INBOX." ".")) NIL (("#shared." ".")("shared." "."))'
 
 
 def test_the_longest_prefix_that_fits_says_whose_a_mailbox_is() -> None:
-    assert whose(b"INBOX", CYRUS) == ("", b"")
-    assert whose(b"INBOX.Sent", CYRUS) == ("", b"INBOX.")
-    assert whose(b"user.bob.Team", CYRUS) == ("other", b"user.")
-    assert whose(b"user", CYRUS) == ("other", b"user.")
-    assert whose(b"News", CYRUS) == ("shared", b"")
+    assert owners(CYRUS)(b"INBOX") == ("", b"")
+    assert owners(CYRUS)(b"INBOX.Sent") == ("", b"INBOX.")
+    assert owners(CYRUS)(b"user.bob.Team") == ("other", b"user.")
+    assert owners(CYRUS)(b"user") == ("other", b"user.")
+    assert owners(CYRUS)(b"News") == ("shared", b"")
 
 
 def test_where_two_namespaces_have_one_prefix_a_mailbox_is_the_users_own() -> None:
     both = Namespaces((Namespace(b"", "/"),), (), (Namespace(b"", "/"),))
-    assert whose(b"Work", both)[0] == ""
+    assert owners(both)(b"Work")[0] == ""
 
 
 def test_what_no_namespace_holds_is_the_users_own() -> None:
-    assert whose(b"Work", Namespaces((Namespace(b"INBOX.", "."),)))[0] == ""
-    assert whose(b"Work", None)[0] == ""
+    assert owners(Namespaces((Namespace(b"INBOX.", "."),)))(b"Work")[0] == ""
+    assert owners(None)(b"Work")[0] == ""
 
 
 @given(name=st.text("abIN./", max_size=8), prefixes=st.lists(st.text("abIN./", max_size=4), min_size=3, max_size=3))
@@ -38,7 +38,7 @@ def test_an_own_mailbox_is_never_taken_for_anothers_where_the_own_prefix_fits_be
     name: str, prefixes: list[str]
 ) -> None:
     own, other, shared = ((Namespace(prefix.encode(), "/"),) for prefix in prefixes)
-    kind, prefix = whose(name.encode(), Namespaces(own, other, shared))
+    kind, prefix = owners(Namespaces(own, other, shared))(name.encode())
     if name.startswith(prefixes[0]) and len(prefixes[0]) >= max(map(len, prefixes[1:])):
         assert kind == ""
     if kind:
