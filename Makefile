@@ -15,7 +15,7 @@ help:
 	@echo 'make test     all checks, then all tests against real servers (WORKERS=2, ARGS="-k name")'
 	@echo 'make check    linters, types, layers'
 	@echo 'make format   put the source into the house form'
-	@echo 'make bench    the measurements of bench/README.md (QUICK=1 for a tenth, PARTS=office,many)'
+	@echo 'make bench    the measurements of bench/README.md (QUICK=1 for some of it, PARTS=office,many)'
 	@echo 'make install  what they all need, in .venv'
 
 install: $(INSTALLED)

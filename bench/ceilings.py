@@ -8,12 +8,10 @@ in a directory. `bench/ready.py` writes what they read.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import socket
 import ssl
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -94,27 +92,17 @@ def append(spec: Json, job: Json) -> None:
 
 
 def prepare(spec: Json) -> None:
-    """Split, hash, compress, seal and pack all mail, several threads reading it."""
+    """Split, hash, compress, seal and pack all mail."""
     store, passphrase = LocalStore(Path(spec["vault"])), secrets.token_hex(16)
     init_vault(store, passphrase)
     vault = open_vault(store, Passphrase(passphrase))
     writer = VaultWriter(vault, store, clock=SystemClock())
-    boxes = iter([box for job in spec["jobs"] for box in job["boxes"]])
-    taking = threading.Lock()
-
-    def work() -> None:
+    for box in (box for job in spec["jobs"] for box in job["boxes"]):
         stretch = Stretch()
-        while True:
-            with taking:
-                box = next(boxes, None)
-            if box is None:
-                return
-            with Path(box["file"]).open("rb") as file:
-                for start, size in box["mails"]:
-                    file.seek(start)
-                    writer.add_message(file.read(size), stretch)
-
-    _all([work] * (os.cpu_count() or 2), os.cpu_count() or 2)
+        with Path(box["file"]).open("rb") as file:
+            for start, size in box["mails"]:
+                file.seek(start)
+                writer.add_message(file.read(size), stretch)
     writer.flush()
     writer.close()
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.contestants import CannotDo, Contestant, Mailvault, PlainLoop
+from bench.contestants import Contestant, Mailvault, PlainLoop
 from bench.mirrors import Archiver, Borg, Mbsync, Restic
 from bench.places import MailServer, Store
 from bench.rows import BY_THE_BOOK, DIRECT, MIRRORED, OTHERS, Figures, figures
@@ -61,21 +61,13 @@ class Others:
         return {one: figures(archiver.restore(self.home / f"files-{one}")) for one, archiver in self.archivers.items()}
 
     def restore(self, empty: Callable[[str], MailServer], held: Callable[[MailServer], None]) -> dict[str, Figures]:
-        """Restore each to an empty server of its own, and let `held` look at it."""
+        """Restore each mirror to an empty server of its own, and let `held` look at it; the others fill no server."""
         by = {}
         for one, archiver in self.archivers.items():
             mbsync, out, target = self.mirrors[_tuned(one)], self.home / f"back-{one.replace(' ', '-')}", empty(one)
             fetched = archiver.restore(out)
             by[one] = figures(fetched + mbsync.push(target, out / mbsync.mirror.relative_to("/")))
             held(target)
-        for one, contestant in self.direct.items():
-            target = empty(one)
-            try:
-                by[one] = figures(contestant.restore(target))
-            except CannotDo as reason:
-                say(f"left out of this step: {reason}")
-            else:
-                held(target)
         return by
 
     def close(self) -> None:

@@ -44,6 +44,10 @@ def draw(results: Results, out: Path) -> list[Path]:
     return [file for file in drawn if file]
 
 
+def _shown(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+
+
 def _save(figure: Figure, file: Path) -> Path:
     drawn = BytesIO()
     figure.savefig(drawn, dpi=110)
@@ -69,7 +73,7 @@ def _panel(axes: Axes, row: Row, value: Callable[[Figures], float | None]) -> No
     names = sorted(found, key=lambda name: found[name], reverse=True)
     colours = [ACCENT if name == OURS else FAINT if name in CEILINGS else PLAIN for name in names]
     bars = axes.barh([LABELS.get(name, name) for name in names], [found[name] for name in names], color=colours)
-    axes.bar_label(bars, [f"{found[name]:.3g}" for name in names], padding=3, fontsize=8)
+    axes.bar_label(bars, [_shown(found[name]) for name in names], padding=3, fontsize=8)
     axes.set_title(f"{row.scenario}: {row.step}", loc="left", fontsize=9, fontweight="bold")
     axes.tick_params(labelsize=8)
     axes.margins(x=0.1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,16 +40,16 @@ class Ceilings:
         jobs = []
         for user in server.users:
             boxes = [_listed(name, files) for name, files in mailboxes(server.maildir(user)).items()]
-            jobs += [{"user": user, "boxes": half} for half in _halves(boxes) if half]
-        return self._measure("drain", server, _largest_first(jobs), width)
+            jobs += [{"user": user, "boxes": half} for half in _shares(boxes, 2, _octets) if half]
+        return self._measure("drain", server, [_largest_first(jobs, _size)], width)
 
     def append(self, source: MailServer, target: MailServer, width: int = SENDERS) -> Cost:
         """Send all of the source's mail to the target, each mailbox by one connection."""
-        return self._measure("append", target, _largest_first(self._ready(source)), width)
+        return self._measure("append", target, [_largest_first(self._ready(source), _size)], width)
 
     def prepare(self, source: MailServer) -> Cost:
-        """Turn all of the source's mail into a vault, without any mail server."""
-        return self._measure("prepare", source, self._ready(source), 1)
+        """Turn all of the source's mail into vaults, without any mail server: a process and a vault a processor."""
+        return self._measure("prepare", source, _shares(self._ready(source), os.cpu_count() or 1, _size), 1)
 
     def close(self) -> None:
         """Forget it all."""
@@ -60,32 +62,40 @@ class Ceilings:
             for number, (name, files) in enumerate(mailboxes(source.maildir(user)).items())
         ]
 
-    def _measure(self, what: str, server: MailServer, jobs: list[Json], width: int) -> Cost:
+    def _measure(self, what: str, server: MailServer, shares: list[list[Json]], width: int) -> Cost:
+        """Have a process do each share, all at once, over `width` connections each."""
         ca = str(server.ca) if server.ca else None
-        spec = {"host": server.host, "port": server.port, "ca": ca, "passwords": server.passwords}
-        vault = str(self.work / "vault")
-        file = secret_file(self.work / "spec.json", json.dumps({**spec, "width": width, "jobs": jobs, "vault": vault}))
-        command = [sys.executable, "-m", "bench.ceilings", what, str(file)]
-        return measure([command], log=self.work / "ceilings.log", mail=server.line)
+        spec = {"host": server.host, "port": server.port, "ca": ca, "passwords": server.passwords, "width": width}
+        commands = []
+        for number, jobs in enumerate(shares):
+            own = {"jobs": jobs, "vault": str(self.work / f"vault-{number}")}
+            file = secret_file(self.work / f"spec-{number}.json", json.dumps({**spec, **own}))
+            commands.append([sys.executable, "-m", "bench.ceilings", what, str(file)])
+        return measure(commands, log=self.work / "ceilings.log", width=len(commands), mail=server.line)
+
+
+def _octets(box: Json) -> int:
+    return int(box["octets"])
 
 
 def _size(job: Json) -> int:
-    return sum(box["octets"] for box in job["boxes"])
+    return sum(map(_octets, job["boxes"]))
 
 
-def _largest_first(jobs: list[Json]) -> list[Json]:
-    return sorted(jobs, key=_size, reverse=True)
+def _largest_first(some: list[Json], size: Callable[[Json], int]) -> list[Json]:
+    return sorted(some, key=size, reverse=True)
+
+
+def _shares(some: list[Json], count: int, size: Callable[[Json], int]) -> list[list[Json]]:
+    """Deal out what has a size so that all have about as much."""
+    shares: list[list[Json]] = [[] for _ in range(count)]
+    for one in _largest_first(some, size):
+        min(shares, key=lambda share: sum(map(size, share))).append(one)
+    return shares
 
 
 def _listed(name: str, files: list[Path]) -> Json:
     return {"name": name, "octets": sum(path.stat().st_size for path in files)}
-
-
-def _halves(boxes: list[Json]) -> tuple[list[Json], list[Json]]:
-    halves: tuple[list[Json], list[Json]] = ([], [])
-    for box in sorted(boxes, key=lambda box: int(box["octets"]), reverse=True):
-        min(halves, key=lambda half: _size({"boxes": half})).append(box)
-    return halves
 
 
 def _written(name: str, files: list[Path], out: Path) -> Json:

@@ -1,7 +1,8 @@
 """`make bench`: measure Restante, what people use today and the raw ceilings, and say what came out.
 
-`--size quick` does a tenth of it, `--size tiny` next to nothing; other flags change single sizes. `--add` keeps what
-earlier runs left in `bench/out/` and replaces what is measured again, so that a long run can be taken in parts.
+`--size quick` does less than a tenth of it, `--size tiny` next to nothing; other flags change single sizes. `--add`
+keeps what earlier runs left in `bench/out/` and replaces what is measured again, so that a long run can be taken in
+parts.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from bench.scenarios import (
     memory_rounds,
     million_rounds,
     office_rounds,
+    tls_rounds,
 )
 from bench.servers import bucket
 from bench.targets import targets
@@ -55,6 +57,7 @@ def _corpus(bench: Bench) -> Iterator[Row]:
 
 PARTS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "office": office_rounds,
+    "tls": tls_rounds,
     "latency": latency_rounds,
     "many": many_rounds,
     "corpus": _corpus,
@@ -128,7 +131,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--profile", choices=PROFILES, help="what the office's mail is like")
     parser.add_argument("--tls", action="store_true", help="IMAP over TLS, for everybody")
     parser.add_argument("--add", action="store_true", help="keep what earlier runs found")
-    parser.add_argument("--dir", help="where to work: full size needs about 40 GB there")
+    parser.add_argument("--dir", help="where to work: full size needs about 30 GB there")
     for field in fields(Size):
         if field.name not in {"name", "profile"}:
             parser.add_argument(f"--{field.name}", type=int, metavar="N", help="that size, instead of --size's")

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.changes import deliver, flag, move, one_percent
@@ -24,6 +24,7 @@ SEED = 1
 MANY = "INBOX"
 FARTHEST = 100
 """Milliseconds."""
+OVER_TLS = " over TLS"
 CHANGED = "1 % new, 1 % flagged, 1 % moved"
 COMPRESSED = ("restic auto", "restic max", "borg", "mailvault")
 
@@ -116,18 +117,28 @@ def users_of(count: int) -> tuple[str, ...]:
 
 def office_rounds(bench: Bench) -> Iterator[Row]:
     """An office: first backup, nothing new, three mails in a hundred changed, full restore; everybody takes part."""
-    users = users_of(bench.size.users)
+    yield from _office(bench, bench.size.label, OTHERS)
+
+
+def tls_rounds(bench: Bench) -> Iterator[Row]:
+    """The same office over TLS, its backups alone, beside mbsync and restic."""
+    yield from _office(replace(bench, tls=True), bench.size.label + OVER_TLS, (BY_THE_BOOK, "restic auto"))
+
+
+def _office(bench: Bench, label: str, which: Sequence[str]) -> Iterator[Row]:
+    users, name = users_of(bench.size.users), label.replace(" ", "-")
     ceilings = Ceilings(bench.root / "ceilings")
-    with bench.server("office", users, bench.office(SEED, users, bench.size.mails)) as server:
-        restante = bench.restante(server, bench.folder, "office")
-        others = bench.others(server, bench.folder, "office")
+    with bench.server(name, users, bench.office(SEED, users, bench.size.mails)) as server:
+        restante = bench.restante(server, bench.folder, name)
+        others = bench.others(server, bench.folder, name, which)
         for step in ("first backup", "nothing new", CHANGED):
             fresh = one_percent(server, SEED + 1, bench.size.mails) if step == CHANGED else 0
             by = {**others.backup(server), **ours(restante.backup(server))}
             if step == "first backup":
                 by |= {DRAIN: figures(ceilings.drain(server)), PREPARE: figures(ceilings.prepare(server))}
-            yield Row(bench.size.label, step, by, len(users), fresh=fresh)
-        yield from _restores(bench, server, restante, others, ceilings)
+            yield Row(label, step, by, len(users), fresh=fresh)
+        if which == OTHERS:
+            yield from _restores(bench, server, restante, others, ceilings)
         others.close()
         ceilings.close()
 

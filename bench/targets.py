@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from bench.rows import APPEND, BY_THE_BOOK, DRAIN, OURS, PREPARE, Figures, Row, Target
-from bench.scenarios import CHANGED, FARTHEST
+from bench.scenarios import CHANGED, FARTHEST, OVER_TLS
 
 FIRST, NOTHING, FULL, FILES = "first backup", "nothing new", "full restore", "full restore to Maildir"
 PATH, DIRECTORY = "path", "first backup to a directory"
@@ -80,13 +80,14 @@ def _one_message(row: Row, ours: Figures) -> Iterator[Limit]:
 
 
 def _against(row: Row, ours: Figures) -> Iterator[Target]:
+    plain = row.scenario.removesuffix(OVER_TLS)
     for scenario, step, what, name, share in SHARES:
         them = row.by.get(name)
-        if (scenario, step) == (row.scenario, row.step) and them is not None:
-            yield _share(f"{scenario}, {step}: {what}, share of {name}", share, ours, them, what)
-    if (row.scenario, row.step) == ("office", FIRST) and {DRAIN, PREPARE} <= row.by.keys():
+        if (scenario, step) == (plain, row.step) and them is not None:
+            yield _share(f"{row.scenario}, {step}: {what}, share of {name}", share, ours, them, what)
+    if (plain, row.step) == ("office", FIRST) and {DRAIN, PREPARE} <= row.by.keys():
         slower = max(row.by[DRAIN], row.by[PREPARE], key=lambda one: one.wall)
-        yield _share("office, first backup: wall, share of the slower ceiling", 1 / 0.6, ours, slower)
+        yield _share(f"{row.scenario}, {FIRST}: wall, share of the slower ceiling", 1 / 0.6, ours, slower)
     if row.step == NOTHING and "mailboxes" in row.scenario and BY_THE_BOOK in row.by:
         yield _share(f"{row.scenario}, {NOTHING}: wall, share of {BY_THE_BOOK}", 0.05, ours, row.by[BY_THE_BOOK])
 

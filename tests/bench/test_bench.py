@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import synthetic
 from bench.field import left_out
 from bench.generate import PROFILES, giant, office, swarm
 from bench.maildir import fill
@@ -107,7 +108,7 @@ def test_over_a_longer_way_what_goes_by_is_counted() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("part, steps", [("mailbox", 10), ("memory", 3), ("million", 7), ("many", 2)])
+@pytest.mark.parametrize("part, steps", [("mailbox", 10), ("memory", 3), ("million", 7), ("many", 2), ("tls", 3)])
 def test_a_part_of_next_to_nothing_measures_every_step(part: str, steps: int) -> None:
     assert len(_measured(part)) == steps
 
@@ -129,3 +130,10 @@ def test_a_target_counts_as_missed_only_above_its_limit() -> None:
     assert (wall.found, wall.met) == (0.25, True)
     assert (cpu.found, cpu.met) == (1, False)
     assert targets([Row("office", "first backup", {BY_THE_BOOK: theirs})]) == []
+
+
+@pytest.mark.slow
+def test_a_made_up_index_is_measured_at_every_step(capfd: pytest.CaptureFixture[str]) -> None:
+    assert synthetic.main(["5000"]) == 0
+    told = capfd.readouterr().out
+    assert all(f"| {step} |" in told for step in synthetic.STEPS)
