@@ -51,10 +51,12 @@ class Mbsync:
 
 
 def _channel(server: MailServer, user: str, home: Path, way: str) -> str:
+    # mbsync compares a certificate with names alone, not with addresses.
+    host = "localhost" if server.ca else server.host
     tls = f"SSLType IMAPS\nCertificateFile {server.ca}" if server.ca else "SSLType None"
     return f"""
 IMAPStore {user}-far
-Host {server.host}
+Host {host}
 Port {server.port}
 User {user}
 Pass "{server.passwords[user]}"

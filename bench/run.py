@@ -102,12 +102,19 @@ def _processor() -> str:
 
 
 def run(
-    root: Path, size: Size, parts: Iterable[str] = PARTS, *, tls: bool = False, earlier: Iterable[Row] = ()
+    root: Path,
+    size: Size,
+    parts: Iterable[str] = PARTS,
+    *,
+    tls: bool = False,
+    earlier: Iterable[Row] = (),
+    keep: Callable[[Results], object] = lambda _: None,
 ) -> Results:
-    """Measure everything asked for below `root`, saying each step as it is done."""
+    """Measure everything asked for below `root`, saying each step as it is done and having what is known kept."""
     for name, why in left_out().items():
         say(f"{name} left out: {why}")
     rows = {(row.scenario, row.step): row for row in earlier}
+    facts = about(size, tls=tls)
     with bucket(root / "s3") as store:
         bench = Bench(root, store, size, tls)
         for part in parts:
@@ -115,7 +122,8 @@ def run(
                 rows[row.scenario, row.step] = row
                 walls = ", ".join(f"{name} {one.wall:.1f} s" for name, one in row.by.items())
                 say(f"{row.scenario}, {row.step}: {walls}")
-    return Results(about(size, tls=tls), list(rows.values()), targets(rows.values()))
+                keep(Results(facts, list(rows.values()), targets(rows.values())))
+    return Results(facts, list(rows.values()), targets(rows.values()))
 
 
 def markdown(results: Results) -> str:
@@ -155,17 +163,20 @@ def main() -> int:
     if unknown := set(parts) - PARTS.keys():
         print(f"error: no part is called {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
+
+    def keep(results: Results) -> None:
+        file.write_text(json.dumps(results.plain(), indent=1) + "\n")
+
     for package in ("imap", "vault", "backup", "restore", "restante"):
         compileall.compile_dir(HERE.parent / package, quiet=1)  # as pip does where it installs them
     try:
         with tempfile.TemporaryDirectory(prefix="restante-bench-", dir=options.dir) as temporary:
             root = Path(temporary)
             root.chmod(0o755)
-            results = run(root, chosen_size(options), parts, tls=options.tls, earlier=earlier)
+            results = run(root, chosen_size(options), parts, tls=options.tls, earlier=earlier, keep=keep)
     except ServerMissing as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
-    file.write_text(json.dumps(results.plain(), indent=1) + "\n")
     (out / "results.md").write_text(markdown(results) + "\n")
     draw(results, out)
     print(markdown(results))
