@@ -159,10 +159,7 @@ def write_told(wiring: Wiring, told: Told, now: datetime) -> None:
         for channel, troubles in told.items()
     }
     when = rfc3339(now)
-    record = RunRecord(
-        started=when, finished=when, accounts=(), tool=TOOL, kind="notify", status="complete",
-        told=body,
-    )  # fmt: skip
+    record = RunRecord(started=when, finished=when, accounts=(), tool=TOOL, kind="notify", status="complete", told=body)
     write_run(wiring.store, wiring.vault.ring, record)
 
 
